@@ -1,0 +1,191 @@
+"""`bnrepro plot`: from sweep directories to tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bnrepro.analysis.caption import describe_figure, describe_setup, shorten
+from bnrepro.analysis.comparable import check_comparable, merge
+from bnrepro.analysis.curves import Curve, draw_curves, read_points
+from bnrepro.analysis.figure import X_ORDERS, draw_figure
+from bnrepro.analysis.reference import REFERENCES, Reference
+from bnrepro.analysis.series import select_series
+from bnrepro.analysis.style import FORMATS, render
+from bnrepro.analysis.summary import summarize
+from bnrepro.analysis.table import Sweep, read_sweep, read_table
+from bnrepro.analysis.tensorboard_view import show_images
+from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.validate import STATISTICS
+
+NO_REFERENCE = "none"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what a reader of it should know."""
+
+    written: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished cells of one or more sweeps."""
+
+    sweeps: tuple[Sweep, ...]
+    tables: tuple[pd.DataFrame, ...]
+    table: pd.DataFrame
+    summary: pd.DataFrame
+
+    @property
+    def planned(self) -> list[str]:
+        return list(dict.fromkeys(cell["id"] for sweep in self.sweeps for cell in sweep.cells))
+
+    @property
+    def batch_norms(self) -> set[str]:
+        """The norms with batch statistics: the only ones with a `norm_batch_size`."""
+        return set(self.table.loc[self.table["norm_batch_size"].notna(), "norm"])
+
+
+def write_report(
+    sweep_dirs: Sequence[Path],
+    *,
+    out: Path | None = None,
+    formats: Sequence[str] = FORMATS,
+    statistics: Sequence[str] = ("running",),
+    reference: str | None = None,
+    x_order: str = X_ORDERS[0],
+) -> Report:
+    """Write table.csv, summary.csv, the figure and the learning curves of sweeps, also of unfinished ones.
+
+    `out` defaults to the one sweep directory; `reference` to the experiment's (`none` for none). The
+    figures also go into `tensorboard/` of the one sweep, of `out` where there are several. Raises
+    `UsageError` for bad arguments, for what is no sweep, and for results of different configs.
+    """
+    _check(sweep_dirs, out, formats, statistics, reference, x_order)
+    results = load_results(sweep_dirs)
+    published = _reference(results, reference)
+    series, notes = select_series(results.summary, results.batch_norms, statistics)
+    if published and not {point.norm for point in published.points} & {line.norm for line in series}:
+        notes.append(f"reference: {published.label} has none of these norms; not drawn")
+        published = None
+    if not series:
+        raise UsageError(f"--statistics {','.join(statistics)}: no finished cell has such an error")
+    caption = describe_figure(results.table, series, results.batch_norms, len(results.planned))
+    figures = {"figure": draw_figure(series, caption=caption, reference=published, x_order=x_order)}
+    if curves := _curves(results):
+        figures["curves"] = draw_curves(curves, _curves_caption(results, curves))
+    target = out or Path(sweep_dirs[0])
+    try:
+        written = _write(results, figures, target, formats)
+    except OSError as error:
+        raise UsageError(f"--out {target}: cannot be written ({error.strerror}); choose another") from error
+    view = (Path(sweep_dirs[0]) if len(sweep_dirs) == 1 else target) / "tensorboard"
+    try:
+        show_images(view, {name: render(figure, "png") for name, figure in figures.items()})
+        written.append(view)
+    except OSError as error:  # a sweep of somebody else, read only
+        notes.append(f"tensorboard: {view} cannot be written ({error.strerror}); not shown there")
+    return Report(tuple(written), (*_state(results), *notes))
+
+
+def load_results(sweep_dirs: Sequence[Path]) -> Results:
+    """Read the sweeps. Raises `UsageError` where nothing is finished, and where they cannot be compared."""
+    sweeps = tuple(read_sweep(path) for path in sweep_dirs)
+    tables = tuple(read_table(sweep) for sweep in sweeps)
+    if all(table.empty for table in tables):
+        places = ", ".join(str(sweep.path) for sweep in sweeps)
+        raise UsageError(f"SWEEP_DIR={places}: no cell is finished yet; nothing to plot")
+    table = tables[0]
+    if len(tables) > 1:
+        check_comparable(sweeps, tables)
+        table = merge(tables)
+    norms = list(dict.fromkeys(norm for sweep in sweeps for norm in sweep.norms))
+    batch_sizes = sorted({size for sweep in sweeps for size in sweep.batch_sizes})
+    return Results(sweeps, tables, table, summarize(table, norms, batch_sizes))
+
+
+def _check(
+    sweep_dirs: Sequence[Path],
+    out: Path | None,
+    formats: Sequence[str],
+    statistics: Sequence[str],
+    reference: str | None,
+    x_order: str,
+) -> None:
+    for value in formats:
+        check_choice("--format", value, FORMATS)
+    for value in statistics:
+        check_choice("--statistics", value, STATISTICS)
+    if reference is not None:
+        check_choice("--reference", reference, (*REFERENCES, NO_REFERENCE))
+    check_choice("--x-order", x_order, X_ORDERS)
+    if out is None and len(sweep_dirs) > 1:
+        raise UsageError(f"--out: needed with {len(sweep_dirs)} sweep directories; give a directory")
+
+
+def _reference(results: Results, asked: str | None) -> Reference | None:
+    """The one asked for, else the experiment's. Raises `UsageError` where sweep.json names no such one."""
+    name = asked or next((sweep.reference for sweep in results.sweeps if sweep.reference), NO_REFERENCE)
+    if name == NO_REFERENCE:
+        return None
+    check_choice("sweep.reference", name, tuple(REFERENCES))
+    return REFERENCES[name]
+
+
+def _curves(results: Results) -> list[Curve]:
+    """Every finished cell once, also where two sweeps have it."""
+    curves: dict[str, Curve] = {}
+    for sweep, table in zip(results.sweeps, results.tables, strict=True):
+        for cell in table.itertuples():
+            if cell.id in curves:
+                continue
+            points = read_points(sweep.run_directory(cell.id) / "metrics.jsonl")
+            if len(points):
+                curves[cell.id] = Curve(
+                    cell.norm, int(cell.batch_size), cell.shared, cell.status == "diverged", points
+                )
+    return list(curves.values())
+
+
+def _curves_caption(results: Results, curves: Sequence[Curve]) -> str:
+    cross = " × diverged." if any(curve.diverged for curve in curves) else ""
+    return f"{describe_setup(results.table)} One line per cell, under running statistics.{cross}"
+
+
+def _write(results: Results, figures: dict[str, Figure], target: Path, formats: Sequence[str]) -> list[Path]:
+    target.mkdir(parents=True, exist_ok=True)
+    paths = [target / "table.csv", target / "summary.csv"]
+    for path, frame in zip(paths, (results.table, results.summary), strict=True):
+        frame.to_csv(path, index=False, lineterminator="\n")
+    for name, figure in figures.items():
+        for extension in formats:
+            path = target / f"{name}.{extension}"
+            path.write_bytes(render(figure, extension))
+            paths.append(path)
+    return paths
+
+
+def _state(results: Results) -> list[str]:
+    """What the figure does not have: cells without result, and failed ones."""
+    planned = results.planned
+    finished = set(results.table["id"])
+    missing = [cell_id for cell_id in planned if cell_id not in finished]
+    notes = []
+    if missing:
+        notes.append(
+            f"missing: {len(missing)} of {len(planned)} cells have no result yet: {shorten(missing)}"
+        )
+    failed = results.table[results.table["status"] == "failed"]
+    if len(failed):
+        first = failed.iloc[0]
+        notes.append(
+            f"failed: {len(failed)} of {len(planned)} cells: {shorten(list(failed['id']))}; "
+            f"{first['id']}: {first['message']}"
+        )
+    return notes

@@ -1,0 +1,52 @@
+"""The command line. One file per command; torch, hydra, pandas and matplotlib only inside commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import bnrepro
+from bnrepro.cli import plot, show_config, status, sweep, train
+from bnrepro.config.errors import UsageError
+
+app = typer.Typer(
+    name="bnrepro",
+    help="See, prove and cure what small batches do to batch normalization.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+app.command("train")(train.train)
+app.add_typer(sweep.app, name="sweep")
+app.command("plot")(plot.plot)
+app.command("status")(status.status)
+app.command("show-config")(show_config.show_config)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bnrepro {bnrepro.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """See, prove and cure what small batches do to batch normalization."""
+
+
+def main() -> None:
+    """Run the program: 0 done, 1 a run failed, 2 the user can mend it (one line says how), 130 Ctrl-C."""
+    try:
+        app()
+    except UsageError as error:
+        typer.echo(f"bnrepro: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("bnrepro: stopped; the same command continues", err=True)
+        sys.exit(130)

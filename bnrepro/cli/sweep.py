@@ -1,0 +1,120 @@
+"""`bnrepro sweep batch-size`"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bnrepro.cli.arguments import ConfigDir, Overrides
+from bnrepro.config.errors import UsageError
+
+if TYPE_CHECKING:
+    from bnrepro.sweep.plan import Axes, Plan
+    from bnrepro.sweep.run import Outcome
+
+app = typer.Typer(help="Train every cell of a grid.", no_args_is_help=True)
+
+
+@app.callback()
+def sweeps() -> None:
+    """Train every cell of a grid."""
+
+
+@app.command("batch-size")
+def batch_size(
+    overrides: Overrides = None,
+    norms: Annotated[str | None, typer.Option(metavar="bn,gn,…", help="Default: the experiment's.")] = None,
+    batch_sizes: Annotated[
+        str | None, typer.Option(metavar="1,2,4,…", help="Images per worker. Default: the experiment's.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1,…", help="Default: the experiment's.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The sweep directory; default results/runs/<experiment>-<protocol>."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cells and estimate the time from a few timed steps.")
+    ] = False,
+    launcher: Annotated[str | None, typer.Option(metavar="local", help="Default: the config's.")] = None,
+    jobs: Annotated[
+        str | None, typer.Option(metavar="auto|N", help="Runs side by side; auto: cores / threads, or GPUs.")
+    ] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Train every (norm × batch size × seed) cell; the same command continues an interrupted sweep."""
+    axes = _axes(norms, batch_sizes, seeds)
+    overrides = [*(overrides or []), *([f"launcher={launcher}"] if launcher else [])]
+
+    from bnrepro.data import load_data
+    from bnrepro.sweep.directory import default_directory
+    from bnrepro.sweep.local import parse_jobs
+    from bnrepro.sweep.plan import compose_base, plan_sweep
+    from bnrepro.sweep.run import run_sweep
+
+    base = compose_base(overrides, config_dir)
+    dataset = load_data(base.data)
+    plan = plan_sweep(overrides, axes, len(dataset.train.labels), config_dir)
+    directory = out or default_directory(plan.base)
+    number = parse_jobs(jobs if jobs is not None else plan.base.launcher.get("jobs", "auto"))
+    _announce(plan, dataset.name, directory)
+    if dry_run:
+        from bnrepro.sweep.forecast import print_forecast
+
+        print_forecast(plan, dataset, number)
+        return
+    outcome = run_sweep(plan, directory, number)
+    _conclude(outcome, directory)
+
+
+def _axes(norms: str | None, batch_sizes: str | None, seeds: str | None) -> Axes:
+    from bnrepro.sweep.plan import Axes
+
+    return Axes(
+        norms=_texts(norms),
+        batch_sizes=_numbers("--batch-sizes", batch_sizes),
+        seeds=_numbers("--seeds", seeds),
+    )
+
+
+def _texts(value: str | None) -> tuple[str, ...] | None:
+    return tuple(item.strip() for item in value.split(",") if item.strip()) if value is not None else None
+
+
+def _numbers(option: str, value: str | None) -> tuple[int, ...] | None:
+    items = _texts(value)
+    if items is None:
+        return None
+    try:
+        return tuple(int(item) for item in items)
+    except ValueError:
+        raise UsageError(f"{option} {value}: must be whole numbers with commas between, as 1,2,4") from None
+
+
+def _announce(plan: Plan, data: str, directory: Path) -> None:
+    sizes, seeds = (", ".join(map(str, values)) for values in (plan.batch_sizes, plan.seeds))
+    typer.echo(
+        f"{len(plan.cells)} cells: {', '.join(plan.norms)} × batch sizes {sizes} × seeds {seeds}; "
+        f"{plan.base.model.name}, {data} ({plan.train_images:,} images), {plan.base.epochs} epochs, "
+        f"protocol {plan.base.protocol.name}"
+    )
+    typer.echo(f"sweep directory: {directory}")
+    if dropped := plan.dropped_images():
+        losses = ", ".join(f"{lost} at an SGD batch of {size}" for size, lost in dropped.items())
+        typer.echo(f"each epoch drops its incomplete last batch: {losses} (of {plan.train_images:,} images)")
+
+
+def _conclude(outcome: Outcome, directory: Path) -> None:
+    counts = Counter(result["status"] for result in outcome.results.values())
+    typer.echo(", ".join(f"{number} {status}" for status, number in sorted(counts.items())))
+    failed = outcome.with_status("failed")
+    for cell in failed:
+        typer.echo(f"failed: {cell}: {outcome.results[cell]['message']}", err=True)
+    typer.echo(f"bnrepro plot {shlex.quote(str(directory))}")
+    if failed:
+        raise typer.Exit(1)

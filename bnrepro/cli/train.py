@@ -1,0 +1,51 @@
+"""`bnrepro train`"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bnrepro.cli.arguments import ConfigDir, Overrides
+
+
+def train(
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The run directory; default results/runs/<experiment>-<protocol>-<norm>-b<batch>-s<seed>.",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue from the directory's checkpoint.")] = True,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Train and evaluate one run; the same command continues it, or prints its result."""
+    from bnrepro.config.compose import compose_config
+
+    config = compose_config(overrides or [], config_dir)
+
+    from bnrepro.sweep.directory import cell_id, default_directory
+    from bnrepro.sweep.lock import exclusive
+    from bnrepro.training.interrupt import Interrupted, stop_on_signals
+    from bnrepro.training.run import run
+    from bnrepro.training.summary import describe
+    from bnrepro.training.watch import ProgressLine
+
+    default = default_directory(config)
+    directory = out or default.with_name(f"{default.name}-{cell_id(config)}")
+    with exclusive(directory, "a run"), stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop:
+        try:
+            with ProgressLine() as line:
+                result = run(
+                    config, directory, overrides=overrides or [], resume=resume, stop=stop, report=line
+                )
+        except Interrupted:
+            raise KeyboardInterrupt from None
+    typer.echo(describe(result))
+    typer.echo(f"run directory: {directory}")
+    if result["status"] == "failed":
+        raise typer.Exit(1)

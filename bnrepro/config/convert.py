@@ -1,0 +1,120 @@
+"""Plain dicts to frozen dataclasses and back, every name and type checked.
+
+OmegaConf's own structured configs cannot hold frozen dataclasses with tuples (their nodes become
+read-only before the values are merged), and `+key=` passes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from bnrepro.config.errors import UsageError
+
+T = TypeVar("T")
+NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
+
+
+def to_dataclass(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
+    """Build `cls` from `values`. Raises `UsageError` naming the key that is unknown, missing or mistyped."""
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            raise UsageError(unknown_key(f"{path}{key}", key, hints))
+    fields = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name in values:
+            fields[field.name] = _convert(hints[field.name], values[field.name], f"{path}{field.name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise UsageError(f"{path}{field.name}: missing; the config group it belongs to must set it")
+    return cls(**fields)
+
+
+def unknown_key(path: str, key: str, known: Iterable[str]) -> str:
+    """The line for a key that does not exist: the nearest ones first, or all of them."""
+    near = difflib.get_close_matches(key, list(known), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"choices: {', '.join(sorted(known))}"
+    return f"{path}: no such key; {hint}"
+
+
+def _convert(hint: Any, value: Any, path: str) -> Any:
+    if hint is Any:
+        return value
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{path}={value}: must be a group of keys")
+        return to_dataclass(typing.cast(type, hint), value, f"{path}.")
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _convert_union(typing.get_args(hint), value, path)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{path}={value}: must be a list, as in {path}=[…]")
+        return tuple(_convert(typing.get_args(hint)[0], item, path) for item in value)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{path}={value}: must be a group of keys")
+        return dict(value)
+    return _convert_scalar(hint, value, path)
+
+
+def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
+    for choice in choices:
+        try:
+            return _convert(choice, value, path)
+        except UsageError:
+            continue
+    raise UsageError(f"{path}={value}: must be {' or '.join(NAMES.get(c, str(c)) for c in choices)}")
+
+
+def _convert_scalar(hint: type, value: Any, path: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    # a directory called 2024 is a text, though YAML reads a number
+    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise UsageError(f"{path}={_shown(value)}: must be {NAMES[hint]}")
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass as nested plain dicts and lists, as YAML and JSON have them."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, Mapping):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return value
+
+    return plain(config)
+
+
+def check_options(path: str, options: Mapping[str, Any], template: Mapping[str, Any]) -> None:
+    """Check a group's free options against its YAML: the names, and the types of the values there.
+
+    A value whose YAML has `auto` or null may also be a number. Raises `UsageError`.
+    """
+    for key, value in options.items():
+        if key not in template:
+            raise UsageError(unknown_key(f"{path}.{key}", key, template))
+        expected = template[key]
+        if expected is None or (
+            expected == "auto" and isinstance(value, int) and not isinstance(value, bool)
+        ):
+            continue
+        if expected == "auto" and value != "auto":
+            raise UsageError(f"{path}.{key}={_shown(value)}: must be auto or a whole number")
+        if isinstance(expected, bool | int | float | str):
+            _convert_scalar(type(expected), value, f"{path}.{key}")

@@ -1,0 +1,59 @@
+"""When two configurations mean the same numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bnrepro.config.convert import to_dict
+from bnrepro.config.schema import RunConfig
+
+CANNOT_CHANGE_A_NUMBER = (
+    "experiment",
+    "tensorboard",
+    "launcher",
+    "sweep",
+    "checkpoint",
+    "data.cache_dir",
+    "data.download",
+    "data.memory_budget_gb",
+    "data.base_lr",  # only what optimizer.base_lr is taken from
+)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def numeric_part(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat part of a config dict that can change a number."""
+    return {
+        key: value
+        for key, value in flatten(values).items()
+        if not any(key == part or key.startswith(f"{part}.") for part in CANNOT_CHANGE_A_NUMBER)
+    }
+
+
+def config_hash(config: RunConfig) -> str:
+    """Twelve hex digits over everything that can change a number."""
+    text = json.dumps(numeric_part(to_dict(config)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The keys in which two config dicts may give different numbers: `key: old -> new`."""
+    before, after = numeric_part(old), numeric_part(new)
+    return [
+        f"{key}: {before.get(key)} -> {after.get(key)}"
+        for key in sorted({*before, *after})
+        if before.get(key) != after.get(key)
+    ]

@@ -1,0 +1,146 @@
+"""The whole configuration of a run, as frozen dataclasses.
+
+Hydra composes `configs/` into a tree of these names; `compose.py` checks it against this schema and
+builds the dataclasses. The rest of the program sees nothing of OmegaConf. Defaults live in the YAML
+files, each with where it comes from: here are only names and types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    name: str
+    """A key of `bnrepro.data.DATA`."""
+    root: str | None
+    cache_dir: str | None
+    """Where decoded image tensors are kept; None: `$XDG_CACHE_HOME/bnrepro` or `~/.cache/bnrepro`."""
+    download: bool
+    train_subset: int | None
+    """Class-balanced subset of the training set; None: all of it."""
+    subset_seed: int
+    image_size: int | None
+    """Height and width in pixels that images are resized to; None: as they are."""
+    skip_corrupt: bool
+    memory_budget_gb: float
+    """Decoded sets larger than this are refused (GiB)."""
+    augment: str
+    """`none`, `crop` or `crop_flip`."""
+    padding: int
+    """Zero pixels on each side before the random crop."""
+    base_lr: float
+    """What `optimizer.base_lr` is unless set: the rate found for this data set, one for every norm."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    name: str
+    """A key of `bnrepro.models.MODELS`."""
+    zero_init_last: bool
+    """Start the weight of each block's last norm at 0 (Goyal et al. 2017) instead of 1."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the model's factory."""
+
+
+@dataclass(frozen=True)
+class NormConfig:
+    name: str
+    """What the figure calls it, and a key of `bnrepro.norms.NORMS` unless `factory` is given."""
+    factory: str | None = None
+    """`module:callable` of a norm outside the package."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the factory."""
+
+
+@dataclass(frozen=True)
+class ProtocolConfig:
+    name: str
+    """`coupled`, `workers` or `fixed_sgd` (DESIGN: the words)."""
+    workers: int
+    sgd_batch_size: int | None
+    """Only `fixed_sgd`: images behind one optimizer step, whatever the batch size."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    name: str
+    base_lr: float
+    """Learning rate at an SGD batch of 256 images."""
+    scaling: str
+    """`linear` (Goyal et al. 2017), `sqrt` or `none`: from 256 to the cell's SGD batch."""
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    name: str
+    """`cosine` or `step`."""
+    warmup_epochs: float
+    warmup_above_lr: float
+    """Warm up only where the scaled rate exceeds this; 0: always."""
+    milestones: tuple[float, ...]
+    """Only `step`: the epochs after which the rate is multiplied by `gamma`."""
+    gamma: float
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    every: int
+    """Epochs between intermediate evaluations; 0: only those that the run's error needs."""
+    statistics: tuple[str, ...]
+    """What intermediate evaluations compute: `running`, `precise`, `batch`."""
+    precise_images: int
+    """Training images behind the `precise` statistics (the whole set where it is smaller)."""
+    batch_size: int
+    """Images per forward pass of an evaluation; results do not depend on it under `running`."""
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    every_minutes: float
+    """Within an epoch; every epoch's end is saved anyway."""
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    norms: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    reference: str | None
+    """Published points to draw beside ours: a key of `bnrepro.analysis.reference.REFERENCES`."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run. `launcher`, `sweep` and `tensorboard` cannot change a number; everything else may."""
+
+    experiment: str
+    """Names the default output directory; an `experiment/` file sets it."""
+    seed: int
+    batch_size: int
+    """Images per worker: the x axis."""
+    epochs: int
+    device: str
+    """`auto`, `cpu`, `cuda`, `mps`."""
+    threads: int
+    """CPU threads of one process: float32 rounding depends on it."""
+    precision: str
+    """`float32` or `bf16` (autocast; norm statistics stay in float32)."""
+    deterministic: bool
+    tensorboard: bool
+    data: DataConfig
+    model: ModelConfig
+    norm: NormConfig
+    protocol: ProtocolConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    evaluation: EvaluationConfig
+    checkpoint: CheckpointConfig
+    sweep: SweepConfig
+    launcher: Mapping[str, Any]

@@ -1,0 +1,79 @@
+"""Ranges and choices: what the types of the schema cannot say."""
+
+from __future__ import annotations
+
+from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.schema import RunConfig
+
+STATISTICS = ("running", "precise", "batch")
+PROTOCOLS = ("coupled", "workers", "fixed_sgd")
+
+
+def validate(config: RunConfig) -> None:
+    """Raises `UsageError` for the first value that cannot be."""
+    check_choice("device", config.device.split(":")[0], ("auto", "cpu", "cuda", "mps"))
+    check_choice("precision", config.precision, ("float32", "bf16"))
+    check_choice("data.augment", config.data.augment, ("none", "crop", "crop_flip"))
+    check_choice("protocol.name", config.protocol.name, PROTOCOLS)
+    check_choice("optimizer.name", config.optimizer.name, ("sgd",))
+    check_choice("optimizer.scaling", config.optimizer.scaling, ("linear", "sqrt", "none"))
+    check_choice("schedule.name", config.schedule.name, ("cosine", "step"))
+    for statistic in config.evaluation.statistics:
+        check_choice("evaluation.statistics", statistic, STATISTICS)
+    _check_numbers(config)
+    _check_schedule(config)
+    if config.protocol.name == "fixed_sgd" and config.protocol.sgd_batch_size is None:
+        raise UsageError("protocol.sgd_batch_size=null: fixed_sgd needs a number, as 256")
+    if config.protocol.name != "fixed_sgd" and config.protocol.sgd_batch_size is not None:
+        raise UsageError(
+            f"protocol.sgd_batch_size={config.protocol.sgd_batch_size}: only fixed_sgd has it; "
+            f"{config.protocol.name} derives it from batch_size"
+        )
+
+
+def _check_numbers(config: RunConfig) -> None:
+    at_least: list[tuple[str, float | None, float]] = [
+        ("batch_size", config.batch_size, 1),
+        ("epochs", config.epochs, 1),
+        ("threads", config.threads, 1),
+        ("seed", config.seed, 0),
+        ("data.train_subset", config.data.train_subset, 1),
+        ("data.subset_seed", config.data.subset_seed, 0),
+        ("data.image_size", config.data.image_size, 1),
+        ("data.padding", config.data.padding, 0),
+        ("protocol.workers", config.protocol.workers, 1),
+        ("protocol.sgd_batch_size", config.protocol.sgd_batch_size, 1),
+        ("optimizer.momentum", config.optimizer.momentum, 0),
+        ("optimizer.weight_decay", config.optimizer.weight_decay, 0),
+        ("schedule.warmup_epochs", config.schedule.warmup_epochs, 0),
+        ("schedule.warmup_above_lr", config.schedule.warmup_above_lr, 0),
+        ("evaluation.every", config.evaluation.every, 0),
+        ("evaluation.precise_images", config.evaluation.precise_images, 1),
+        ("evaluation.batch_size", config.evaluation.batch_size, 1),
+        *(("sweep.batch_sizes", size, 1) for size in config.sweep.batch_sizes),
+        *(("sweep.seeds", seed, 0) for seed in config.sweep.seeds),
+    ]
+    for key, value, least in at_least:
+        if value is not None and not value >= least:
+            raise UsageError(f"{key}={value}: must be {least:g} or more")
+    above: list[tuple[str, float]] = [
+        ("optimizer.base_lr", config.optimizer.base_lr),
+        ("data.memory_budget_gb", config.data.memory_budget_gb),
+        ("checkpoint.every_minutes", config.checkpoint.every_minutes),
+        ("schedule.gamma", config.schedule.gamma),
+    ]
+    for key, number in above:
+        if not number > 0:
+            raise UsageError(f"{key}={number:g}: must be above 0")
+
+
+def _check_schedule(config: RunConfig) -> None:
+    schedule = config.schedule
+    if schedule.warmup_epochs >= config.epochs and schedule.warmup_epochs > 0:
+        raise UsageError(
+            f"schedule.warmup_epochs={schedule.warmup_epochs:g}: must be below epochs={config.epochs}"
+        )
+    if list(schedule.milestones) != sorted(schedule.milestones):
+        raise UsageError(f"schedule.milestones={list(schedule.milestones)}: must rise")
+    if config.optimizer.nesterov and config.optimizer.momentum == 0:
+        raise UsageError("optimizer.nesterov=true: needs optimizer.momentum above 0")

@@ -1,0 +1,11 @@
+"""Data sets by name. Every module of this package registers what it defines."""
+
+import importlib
+import pkgutil
+
+from bnrepro.data.registry import DATA, Dataset, Split, load_data, register
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["DATA", "Dataset", "Split", "load_data", "register"]

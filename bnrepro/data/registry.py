@@ -1,0 +1,85 @@
+"""What a data set is to the rest of the program, and the data sets by name.
+
+A loader is a callable `load(config: DataConfig) -> Dataset` that gives the whole training and test set as
+uint8 tensors. `load_data` takes the subset that the config asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from torch import Tensor
+
+from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.schema import DataConfig
+from bnrepro.data.subset import balanced_subset
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images `(N, H, W, C)` uint8 and their labels `(N,)` int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory, or mapped into it: the pages are shared between processes."""
+
+    name: str
+    """The label of every output, with the kind of copy: "CIFAR-10", "CIFAR-10 (JPEG)", "digits"."""
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    mean: tuple[float, ...]
+    """Per channel, of the whole training set scaled to 0…1: a subset is normalized as the set it is from."""
+    std: tuple[float, ...]
+    skipped: tuple[str, ...] = ()
+    """Files left out under `data.skip_corrupt`, relative to `data.root`."""
+
+
+Loader = Callable[[DataConfig], Dataset]
+
+DATA: dict[str, Loader] = {}
+
+
+def register(name: str) -> Callable[[Loader], Loader]:
+    """Decorator: put a loader into `DATA` under `name`."""
+
+    def add(loader: Loader) -> Loader:
+        if name in DATA:
+            raise ValueError(f"two data sets are called {name!r}")
+        DATA[name] = loader
+        return loader
+
+    return add
+
+
+@lru_cache(maxsize=4)
+def load_data(config: DataConfig) -> Dataset:
+    """The data set that `config` describes, its training set cut to `config.train_subset`.
+
+    Kept per process: the next cell of a sweep in the same worker costs nothing. Files that change under
+    a running process are seen by the next one. Raises `UsageError` for what the user can mend.
+    """
+    check_choice("data", config.name, sorted(DATA))
+    dataset = DATA[config.name](config)
+    if config.train_subset is None:
+        return dataset
+    indices = balanced_subset(dataset.train.labels, config.train_subset, config.subset_seed)
+    return replace(dataset, train=Split(dataset.train.images[indices], dataset.train.labels[indices]))
+
+
+def refuse_image_size(config: DataConfig) -> None:
+    """Raises `UsageError` where `data.image_size` is set for a data set of one given size."""
+    if config.image_size is not None:
+        raise UsageError(
+            f"data.image_size={config.image_size}: the images of {config.name} have one size; "
+            "leave it null, or use data=image_folder"
+        )

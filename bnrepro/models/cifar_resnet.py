@@ -1,0 +1,115 @@
+"""The CIFAR ResNets of He et al. 2016, §4.2: depth 6n + 2, three stages of 16, 32 and 64 channels."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.config.errors import check_choice
+from bnrepro.models.registry import ModelFactory, register
+from bnrepro.norms import NormLayers
+
+STAGES = (16, 32, 64)
+DEFAULT_GROUPS = 8  # 16 channels cannot hold the 32 groups of the ImageNet networks
+
+
+class IdentityShortcut(nn.Module):
+    """Option A: every second pixel, and zeros for the channels that are new. No parameters."""
+
+    def __init__(self, stride: int, new_channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.new_channels = new_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, :, :: self.stride, :: self.stride]
+        before = self.new_channels // 2
+        return F.pad(x, (0, 0, 0, 0, before, self.new_channels - before))
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions with their norms, the addition, and a ReLU behind it."""
+
+    def __init__(
+        self, layers: NormLayers, in_channels: int, channels: int, stride: int, shortcut: str
+    ) -> None:
+        super().__init__()
+        self.conv1 = layers.conv(in_channels, channels, 3, stride)
+        self.norm1 = layers.norm(channels)
+        self.act1 = layers.activation()
+        self.conv2 = layers.conv(channels, channels, 3)
+        self.norm2 = layers.norm(channels, activated=False, ends_branch=True)
+        self.shortcut = _shortcut(layers, in_channels, channels, stride, shortcut)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act1(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        return F.relu(y + self.shortcut(x))
+
+    def branch_convs(self) -> list[nn.Module]:
+        """The residual branch's convolutions, in order."""
+        return [self.conv1, self.conv2]
+
+    def last_norm(self) -> nn.Module:
+        return self.norm2
+
+
+def _shortcut(layers: NormLayers, in_channels: int, channels: int, stride: int, kind: str) -> nn.Module:
+    if stride == 1 and in_channels == channels:
+        return nn.Identity()
+    if kind == "identity":
+        return IdentityShortcut(stride, channels - in_channels)
+    return nn.Sequential(
+        layers.conv(in_channels, channels, 1, stride), layers.norm(channels, activated=False)
+    )
+
+
+class CifarResNet(nn.Module):
+    """`x: (N, in_channels, H, W)` to logits `(N, num_classes)`; H and W from 4 up (32 in the paper)."""
+
+    def __init__(
+        self, layers: NormLayers, depth: int, num_classes: int, in_channels: int, shortcut: str
+    ) -> None:
+        super().__init__()
+        self.conv = layers.conv(in_channels, STAGES[0], 3)
+        self.norm = layers.norm(STAGES[0])
+        self.act = layers.activation()
+        blocks: list[nn.Module] = []
+        width = STAGES[0]
+        for stage, channels in enumerate(STAGES):
+            for i in range((depth - 2) // 6):
+                stride = 2 if stage > 0 and i == 0 else 1
+                blocks.append(BasicBlock(layers, width, channels, stride, shortcut))
+                width = channels
+        self.blocks = nn.Sequential(*blocks)
+        self.classifier = nn.Linear(width, num_classes)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """He et al. 2015, by fan-out, as the reference ResNets do; biases start at 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm(self.conv(x)))
+        x = self.blocks(x)
+        return self.classifier(x.mean((2, 3)))
+
+
+def cifar_resnet(depth: int) -> ModelFactory:
+    def make(
+        layers: NormLayers, *, num_classes: int, in_channels: int = 3, shortcut: str = "identity"
+    ) -> nn.Module:
+        check_choice("model.shortcut", shortcut, ("identity", "projection"))
+        return CifarResNet(
+            layers.with_context(default_groups=DEFAULT_GROUPS), depth, num_classes, in_channels, shortcut
+        )
+
+    return make
+
+
+for _depth in (8, 20, 32, 44, 56, 110):
+    register(f"resnet{_depth}")(cifar_resnet(_depth))

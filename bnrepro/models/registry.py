@@ -1,0 +1,78 @@
+"""Models by name: a factory `make(layers, *, num_classes, in_channels, **options) -> nn.Module`.
+
+`layers` is the norm with what belongs to it (`bnrepro.norms.NormLayers`); the options are the keyword
+arguments that `configs/model/<name>.yaml` gives a value.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from bnrepro.config.errors import UsageError
+from bnrepro.norms import NormLayers, find_factory
+
+ModelFactory = Callable[..., nn.Module]
+
+MODELS: dict[str, ModelFactory] = {}
+
+
+def register(name: str) -> Callable[[ModelFactory], ModelFactory]:
+    """Decorator: put a factory into `MODELS` under `name`."""
+
+    def add(factory: ModelFactory) -> ModelFactory:
+        if name in MODELS:
+            raise ValueError(f"two models are called {name!r}")
+        MODELS[name] = factory
+        return factory
+
+    return add
+
+
+def build_model(
+    name: str,
+    *,
+    norm: str | Callable[..., nn.Module] | NormLayers = "bn",
+    num_classes: int = 10,
+    in_channels: int = 3,
+    zero_init_last: bool = False,
+    **options: Any,
+) -> nn.Module:
+    """A network with freshly drawn weights (torch's global generator).
+
+    `norm`: a name of `NORMS`, a factory `make(num_channels) -> nn.Module`, or `NormLayers` where options
+    are wanted. `zero_init_last` starts the weight of each block's last norm at 0, for the norms that have
+    one (Goyal et al. 2017, §5.1). Raises `UsageError` for an unknown name or option.
+    """
+    if name not in MODELS:
+        raise UsageError(f"model={name}: no such model; choices: {', '.join(MODELS)}")
+    factory = MODELS[name]
+    accepted = set(inspect.signature(factory).parameters) - {"layers", "num_classes", "in_channels"}
+    if unknown := sorted(set(options) - accepted):
+        raise UsageError(f"model {name} has no option {unknown[0]}; choices: {', '.join(sorted(accepted))}")
+    layers = norm if isinstance(norm, NormLayers) else NormLayers(_norm_factory(norm))
+    model = factory(layers, num_classes=num_classes, in_channels=in_channels, **options)
+    if zero_init_last:
+        _zero_last_norms(model)
+    if layers.traits.initialize is not None:
+        layers.traits.initialize(model)
+    return model
+
+
+def _norm_factory(norm: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    return find_factory(norm) if isinstance(norm, str) else norm
+
+
+def residual_blocks(model: nn.Module) -> list[nn.Module]:
+    """The blocks in order; each has `branch_convs()` and `last_norm()`."""
+    return [m for m in model.modules() if hasattr(m, "branch_convs")]
+
+
+def _zero_last_norms(model: nn.Module) -> None:
+    for block in residual_blocks(model):
+        weight = getattr(block.last_norm(), "weight", None)  # type: ignore[operator]
+        if weight is not None:
+            nn.init.zeros_(weight)

@@ -1,0 +1,139 @@
+"""`bn`: batch normalization, over the batch or over groups of it (ghost batch norm)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_size
+from bnrepro.norms.registry import register
+
+
+def normalize_groups(
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch-normalize each of `groups` contiguous groups of `x: (N, C, ...)` with its own statistics.
+
+    Returns the output, and mean and unbiased variance of every group, `(groups, C)`. Raises torch's
+    ValueError where a group has one value per channel.
+
+    With momentum 1 the "running" buffers of `F.batch_norm` are the batch's own statistics, which spares a
+    second pass over the data.
+    """
+    channels = x.shape[1]
+    # the statistics are float32 also for bf16 activations, as torch's batch norm has them
+    dtype = weight.dtype
+    mean = torch.zeros(groups, channels, dtype=dtype, device=x.device)
+    var = torch.zeros_like(mean)
+    if x.device.type == "cpu":
+        # Group after group: each stays in the cache, and no copy is made. Measured 10-25 % faster for a
+        # whole ResNet-8 step than folding the groups into the channels.
+        chunks = [
+            F.batch_norm(chunk, mean[g], var[g], weight, bias, True, 1.0, eps)
+            for g, chunk in enumerate(x.chunk(groups))
+        ]
+        return torch.cat(chunks), mean, var
+    folded = _fold(x, groups)
+    out = F.batch_norm(
+        folded, mean.view(-1), var.view(-1), weight.repeat(groups), bias.repeat(groups), True, 1.0, eps
+    )
+    return _unfold(out, groups), mean, var
+
+
+def _fold(x: Tensor, groups: int) -> Tensor:
+    """`(N, C, ...)` to `(N / groups, groups · C, ...)`: one launch for all groups on an accelerator."""
+    return x.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2).contiguous()
+
+
+def _unfold(x: Tensor, groups: int) -> Tensor:
+    return x.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
+
+
+class BatchNorm(BatchStatistics):
+    """Batch normalization (Ioffe & Szegedy 2015, Algorithm 1) over groups of `norm_batch_size` images.
+
+    Training, for the m values of a channel in a group: y = γ (x − μ_B) / √(σ²_B + ε) + β with
+    μ_B = (1/m) Σ x and the biased σ²_B = (1/m) Σ (x − μ_B)². The running statistics get one update per step,
+    from the mean over the groups of μ_B and of the unbiased variance (m / (m − 1)) σ²_B, with new weight
+    `momentum` (PyTorch's 0.1). Test: the running statistics in place of μ_B and σ²_B, never updated.
+
+    With one value per channel σ² = 0 and nothing of x is left: torch's ValueError "Expected more than 1
+    value per channel" is raised. With one image but H·W > 1 it silently trains as instance norm.
+
+    `x: (N, C, H, W)` or `(N, C)`. Parameters and buffers carry the names of `torch.nn.BatchNorm2d`.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(
+        self,
+        num_channels: int,
+        norm_batch_size: int | None = None,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        check_norm_batch_size(norm_batch_size)
+        self.norm_batch_size = norm_batch_size
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+        self.register_buffer("running_mean", torch.zeros(num_channels))
+        self.register_buffer("running_var", torch.ones(num_channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        groups = self.groups(x.shape[0])
+        if self.updates_running:
+            self.num_batches_tracked.add_(1)
+            if groups == 1 and self.observer is None:
+                return F.batch_norm(
+                    x,
+                    self.running_mean,
+                    self.running_var,
+                    self.weight,
+                    self.bias,
+                    True,
+                    self.momentum,
+                    self.eps,
+                )
+        y, mean, var = normalize_groups(x, groups, self.weight, self.bias, self.eps)
+        if self.updates_running:
+            self.update_running(mean, var)
+        values = x.numel() // (groups * x.shape[1])
+        self.observe(mean, var * ((values - 1) / values))
+        return y
+
+    @torch.no_grad()
+    def update_running(self, mean: Tensor, var: Tensor) -> None:
+        """One step of the moving average, from every group's mean and unbiased variance, `(groups, C)`."""
+        self.running_mean.lerp_(mean.mean(0), self.momentum)
+        self.running_var.lerp_(var.mean(0), self.momentum)
+
+    def population_buffers(self, mean: Tensor, var: Tensor) -> dict[str, Tensor]:
+        return {"running_mean": mean, "running_var": var}
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.numel()}, norm_batch_size={self.norm_batch_size}, eps={self.eps}"
+
+
+@register("bn", batch_statistics=True)
+def bn(
+    num_channels: int,
+    *,
+    norm_batch_size: int | None = None,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+) -> nn.Module:
+    """Batch normalization; see `BatchNorm`."""
+    return BatchNorm(num_channels, norm_batch_size, eps, momentum)

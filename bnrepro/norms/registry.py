@@ -1,0 +1,149 @@
+"""What a norm is to the rest of the program: a factory, and what it asks of the network around it.
+
+A factory is a callable `make(num_channels, **options) -> nn.Module`. Its keyword arguments are the norm's
+options; `configs/norm/<name>.yaml` gives each a value. Some keyword names are filled in by the program,
+for the factories that have them (`CONTEXT`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from torch import nn
+
+from bnrepro.config.errors import UsageError
+
+Factory = Callable[..., nn.Module]
+F = TypeVar("F", bound=Factory)
+
+CONTEXT = {
+    "norm_batch_size": "images whose statistics are shared; None: the whole batch of the process",
+    "sgd_batch_size": "images behind one optimizer step, over all processes",
+    "activated": "False where no activation follows: at the end of a branch, and on a projection shortcut",
+    "ends_branch": "True for the last norm of a residual branch, in front of the addition",
+    "default_groups": "what `groups=auto` is in this family of models",
+}
+"""Keyword arguments that come from the program and not from the norm's YAML."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a norm asks of the network and of evaluation. Attach with `@traits(...)` or `@register(...)`."""
+
+    batch_statistics: bool = False
+    """It normalizes with statistics over images: its modules are `BatchStatistics`."""
+    conv: Callable[..., nn.Conv2d] = nn.Conv2d
+    """The convolution in front of it, called as `nn.Conv2d` is."""
+    conv_bias: bool = False
+    """The convolution in front needs a bias, since the norm adds none."""
+    activation: Callable[[], nn.Module] = nn.ReLU
+    """The activation behind it; `nn.Identity` where the norm brings its own. Not the one behind the
+    addition: that is the block's."""
+    initialize: Callable[[nn.Module], None] | None = None
+    """Called once with the finished network."""
+
+
+def traits(**asks: Any) -> Callable[[F], F]:
+    """Attach `Traits(**asks)` to a factory."""
+
+    def attach(factory: F) -> F:
+        factory.traits = Traits(**asks)  # type: ignore[attr-defined]
+        return factory
+
+    return attach
+
+
+def traits_of(factory: Factory) -> Traits:
+    """What a factory asks for; a plain callable asks for nothing."""
+    return getattr(factory, "traits", Traits())
+
+
+NORMS: dict[str, Factory] = {}
+"""Every norm of the package by the name that configs, figures and the command line use."""
+
+
+def register(name: str, **asks: Any) -> Callable[[F], F]:
+    """Decorator: put a factory into `NORMS` under `name`, with the `Traits` it asks for."""
+
+    def add(factory: F) -> F:
+        if name in NORMS:
+            raise ValueError(f"two norms are called {name!r}")
+        NORMS[name] = traits(**asks)(factory)
+        return factory
+
+    return add
+
+
+def find_factory(name: str, reference: str | None = None) -> Factory:
+    """The factory called `name`, or the one that `reference` ("module:callable") points to."""
+    if reference is None:
+        if name not in NORMS:
+            raise UsageError(f"norm={name}: no such norm; choices: {', '.join(sorted(NORMS))}")
+        return NORMS[name]
+    module, _, attribute = reference.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"norm.factory={reference}: cannot be imported ({error}); give module:callable, with the "
+            "module on PYTHONPATH"
+        ) from error
+    if not callable(factory):
+        raise UsageError(f"norm.factory={reference}: is no callable")
+    return factory
+
+
+@dataclass(frozen=True)
+class NormLayers:
+    """What a network builds its blocks from: convolution, norm and activation that belong together."""
+
+    factory: Factory
+    options: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def traits(self) -> Traits:
+        return traits_of(self.factory)
+
+    @cached_property
+    def _accepted(self) -> frozenset[str]:
+        return frozenset(inspect.signature(self.factory).parameters)
+
+    def with_context(self, **context: Any) -> NormLayers:
+        return NormLayers(self.factory, self.options, {**self.context, **context})
+
+    def conv(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+        """A convolution that keeps the size at stride 1 and has a bias only if the norm needs one."""
+        return self.traits.conv(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            bias=self.traits.conv_bias,
+        )
+
+    def norm(self, num_channels: int, *, activated: bool = True, ends_branch: bool = False) -> nn.Module:
+        context = {**self.context, "activated": activated, "ends_branch": ends_branch}
+        given = {key: value for key, value in context.items() if key in self._accepted}
+        return self.factory(num_channels, **given, **self.options)
+
+    def activation(self) -> nn.Module:
+        return self.traits.activation()
+
+
+def build_norm(name: str, num_channels: int, **options: Any) -> nn.Module:
+    """One norm layer for activations `(N, C, H, W)` or `(N, C)` with C = `num_channels`.
+
+    `build_norm("bn", 64, norm_batch_size=4)`. Raises `UsageError` for an unknown name or option.
+    """
+    factory = find_factory(name)
+    accepted = set(inspect.signature(factory).parameters) - {"num_channels"}
+    if unknown := sorted(set(options) - accepted):
+        raise UsageError(f"norm {name} has no option {unknown[0]}; choices: {', '.join(sorted(accepted))}")
+    return factory(num_channels, **options)

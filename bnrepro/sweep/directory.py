@@ -1,0 +1,75 @@
+"""A sweep directory: names, and `sweep.json`. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bnrepro.config.errors import UsageError
+from bnrepro.config.identity import difference
+from bnrepro.config.schema import RunConfig
+from bnrepro.training.files import write_json
+
+SWEEP = "sweep.json"
+CELLS = "cells"
+
+
+def cell_name(norm: str, batch_size: int, seed: int) -> str:
+    return f"{norm}-b{batch_size}-s{seed}"
+
+
+def cell_id(config: RunConfig) -> str:
+    return cell_name(config.norm.name, config.batch_size, config.seed)
+
+
+def default_directory(config: RunConfig) -> Path:
+    return Path("results") / "runs" / f"{config.experiment}-{config.protocol.name}"
+
+
+def read_sweep(directory: Path) -> dict[str, Any]:
+    """`sweep.json`. Raises `UsageError` where there is none, or where it is broken."""
+    path = directory / SWEEP
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UsageError(f"{directory}: is no sweep directory (no {SWEEP}); give the sweep's --out") from None
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path}: is no JSON ({error}); the sweep's own command writes it anew") from error
+
+
+def write_sweep(directory: Path, sweep: dict[str, Any]) -> None:
+    """Write `sweep.json`, whose cells may only grow.
+
+    Raises `UsageError` with the keys that differ where the directory belongs to another config.
+    """
+    path = directory / SWEEP
+    if path.exists():
+        sweep = _merged(directory, read_sweep(directory), sweep)
+    write_json(path, sweep)
+
+
+def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The new sweep with the old one's further cells: axes may grow or shrink, nothing else may change."""
+    changed = difference(old["base"], new["base"])
+    hashes = {cell["id"]: cell["config_hash"] for cell in old["cells"]}
+    if not changed:
+        changed = [
+            f"norm options of {cell['id']}"
+            for cell in new["cells"]
+            if hashes.get(cell["id"], cell["config_hash"]) != cell["config_hash"]
+        ][:1]
+    if changed:
+        raise UsageError(
+            f"{directory}: holds a sweep of another config ({'; '.join(changed)}); choose another --out, "
+            "or the old values"
+        )
+    ids = {cell["id"] for cell in new["cells"]}
+    cells = [*new["cells"], *(cell for cell in old["cells"] if cell["id"] not in ids)]
+    axes = {key: _union(new[key], old[key]) for key in ("norms", "batch_sizes", "seeds")}
+    return {**new, **axes, "cells": cells}
+
+
+def _union(new: list[Any], old: list[Any]) -> list[Any]:
+    both = [*old, *(item for item in new if item not in old)]
+    return both if isinstance(both[0], str) else sorted(both)

@@ -1,0 +1,181 @@
+"""The local launcher: a pool of long-lived worker processes on this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import RunConfig
+from bnrepro.sweep.cost import longest_first
+from bnrepro.sweep.plan import Cell
+from bnrepro.sweep.view import View
+from bnrepro.sweep.worker import Finished, Stopped, Task, work
+from bnrepro.training.files import write_json
+from bnrepro.training.record import RESULT
+from bnrepro.training.run import Progress, failed_result
+
+STOP_SECONDS = 60.0
+"""How long workers may take to write a checkpoint after Ctrl-C."""
+PRELOAD = ["bnrepro.sweep.worker"]
+
+
+@dataclass
+class Worker:
+    """A process and our end of its pipe."""
+
+    process: BaseProcess
+    pipe: Connection
+    gpu: int | None
+    cell: Cell | None = None
+
+
+def default_jobs(config: RunConfig) -> int:
+    """One worker per GPU; on the CPU one per `threads` cores."""
+    from bnrepro.training.device import resolve_device
+
+    if resolve_device(config.device).type == "cuda":
+        import torch
+
+        return torch.cuda.device_count()
+    return max(1, len(os.sched_getaffinity(0)) // config.threads)
+
+
+class Pool:
+    """Runs cells on `jobs` workers, the longest first."""
+
+    def __init__(self, directory: Path, jobs: int, gpus: int, overrides: Sequence[str], view: View) -> None:
+        self._directory = directory
+        self._jobs = jobs
+        self._gpus = gpus
+        self._overrides = overrides
+        self._view = view
+        self._queue: list[Cell] = []
+        self._workers: list[Worker] = []
+        self._results: dict[str, dict[str, Any]] = {}
+        # workers are forked from a server that has torch loaded and nothing else: a new one takes no time,
+        # and inherits neither this process's threads nor its files
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOAD)
+
+    def run(self, cells: list[Cell]) -> dict[str, dict[str, Any]]:
+        """Run them all; cell id -> result. KeyboardInterrupt stops the workers and goes on upwards."""
+        self._queue = longest_first(cells)
+        try:
+            for index in range(min(self._jobs, len(cells))):
+                self._workers.append(self._start(index % self._gpus if self._gpus else None))
+            for worker in self._workers:
+                self._feed(worker)
+            while any(worker.cell for worker in self._workers):
+                self._listen()
+        finally:
+            self._end()
+        return self._results
+
+    def _start(self, gpu: int | None) -> Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=work, args=(theirs, gpu), daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(process, ours, gpu)
+
+    def _feed(self, worker: Worker) -> None:
+        worker.cell = self._queue.pop(0) if self._queue else None
+        if worker.cell is not None:
+            self._view.started(worker.cell)
+            worker.pipe.send(
+                Task(worker.cell.config, worker.cell.directory(self._directory), self._overrides)
+            )
+
+    def _listen(self) -> None:
+        by_handle: dict[Any, Worker] = {}
+        for worker in self._workers:
+            by_handle[worker.pipe] = worker
+            by_handle[worker.process.sentinel] = worker
+        ready = {id(by_handle[handle]): by_handle[handle] for handle in wait(list(by_handle), timeout=0.5)}
+        for worker in ready.values():
+            self._hear(worker)
+        self._view.refresh()
+
+    def _hear(self, worker: Worker) -> None:
+        try:
+            while worker.pipe.poll():
+                self._take(worker, worker.pipe.recv())
+        except (EOFError, ConnectionResetError):
+            worker.process.join()
+        if not worker.process.is_alive():
+            self._bury(worker)
+
+    def _take(self, worker: Worker, message: Progress | Finished | Stopped) -> None:
+        cell = worker.cell
+        if cell is None:
+            return
+        if isinstance(message, Progress):
+            self._view.progress(cell, message)
+        elif isinstance(message, Finished):
+            self._finish(cell, message.result)
+            self._feed(worker)
+        else:
+            worker.cell = None
+
+    def _finish(self, cell: Cell, result: dict[str, Any]) -> None:
+        self._results[cell.id] = result
+        self._view.finished(cell, result)
+
+    def _bury(self, worker: Worker) -> None:
+        """A worker that died takes its cell with it, and nothing else."""
+        code = worker.process.exitcode
+        cause = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        if worker.cell is not None:
+            directory = worker.cell.directory(self._directory)
+            result = failed_result(worker.cell.config, f"the worker process died ({cause})")
+            directory.mkdir(parents=True, exist_ok=True)
+            write_json(directory / RESULT, result)
+            self._finish(worker.cell, result)
+        self._workers.remove(worker)
+        worker.pipe.close()
+        if self._queue:
+            fresh = self._start(worker.gpu)
+            self._workers.append(fresh)
+            self._feed(fresh)
+
+    def _end(self) -> None:
+        """Let idle workers go; ask busy ones to write a checkpoint and stop."""
+        for worker in self._workers:
+            if worker.cell is not None:
+                worker.process.terminate()
+            else:
+                self._quietly(lambda pipe: pipe.send(None), worker.pipe)
+        for worker in self._workers:
+            worker.process.join(STOP_SECONDS)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.pipe.close()
+
+    @staticmethod
+    def _quietly(action: Callable[[Connection], None], pipe: Connection) -> None:
+        try:
+            action(pipe)
+        except OSError:
+            return  # it is gone already
+
+
+def parse_jobs(jobs: object) -> int | None:
+    """`auto` is None. Raises `UsageError`."""
+    if jobs == "auto":
+        return None
+    try:
+        number = int(str(jobs))
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"--jobs {jobs}: must be auto or a whole number from 1")
+    return number

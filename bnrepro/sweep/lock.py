@@ -1,0 +1,36 @@
+"""One process at a time on a directory."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bnrepro.config.errors import UsageError
+
+FILE = ".lock"
+
+
+@contextmanager
+def exclusive(directory: Path, what: str) -> Iterator[None]:
+    """Hold the directory's lock; the system lets it go with the process, however that ends.
+
+    Raises `UsageError` where another process has it, or where the directory cannot be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = (directory / FILE).open("a")
+    except OSError as error:
+        raise UsageError(
+            f"{directory}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{directory}: {what} is under way there in another process; wait for it, or choose "
+                "another --out"
+            ) from None
+        yield

@@ -1,0 +1,56 @@
+"""One sweep: plan, exclude others, run what is missing, say how it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnrepro.sweep.directory import write_sweep
+from bnrepro.sweep.local import Pool, default_jobs
+from bnrepro.sweep.lock import exclusive
+from bnrepro.sweep.plan import Cell, Plan, sweep_json
+from bnrepro.sweep.view import View
+from bnrepro.training.device import resolve_device
+from bnrepro.training.record import read_result
+from bnrepro.training.run import OVER
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended: cell id -> `result.json`."""
+
+    results: dict[str, dict[str, Any]]
+
+    def with_status(self, status: str) -> list[str]:
+        return [cell for cell, result in self.results.items() if result["status"] == status]
+
+
+def finished_cells(plan: Plan, directory: Path) -> dict[str, dict[str, Any]]:
+    """The results that are there already: completed and diverged ones; failed ones are tried again."""
+    found = {cell.id: read_result(cell.directory(directory)) for cell in plan.cells}
+    return {cell: result for cell, result in found.items() if result and result["status"] in OVER}
+
+
+def run_sweep(plan: Plan, directory: Path, jobs: int | None) -> Outcome:
+    """Run the cells that are missing on this machine.
+
+    Raises `UsageError` where another sweep is at work in `directory`, or was of another config.
+    """
+    with exclusive(directory, "a sweep"):
+        write_sweep(directory, sweep_json(plan))
+        done = finished_cells(plan, directory)
+        todo: list[Cell] = [cell for cell in plan.cells if cell.id not in done]
+        number = jobs or default_jobs(plan.base)
+        with View(todo, len(done), number) as view:
+            pool = Pool(directory, number, _gpus(plan), plan.overrides, view)
+            return Outcome({**done, **pool.run(todo)})
+
+
+def _gpus(plan: Plan) -> int:
+    """GPUs to deal out to the workers; 0 where the device is named or is none."""
+    if plan.base.device not in ("auto", "cuda") or resolve_device(plan.base.device).type != "cuda":
+        return 0
+    import torch
+
+    return torch.cuda.device_count()

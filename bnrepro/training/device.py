@@ -1,0 +1,65 @@
+"""The device of a run, and what has to be set before anything runs on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from pathlib import Path
+
+import torch
+
+from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import RunConfig
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` is CUDA, else MPS, else the CPU. Raises `UsageError` for a device that is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available[name.split(":")[0]]:
+        there = ", ".join(kind for kind, yes in available.items() if yes)
+        raise UsageError(f"device={name}: not available here; there is {there}")
+    return torch.device(name)
+
+
+def prepare_device(config: RunConfig) -> torch.device:
+    """Set threads and determinism for this process. Raises `UsageError` for what the device cannot do."""
+    device = resolve_device(config.device)
+    if config.precision == "bf16" and device.type != "cuda":
+        raise UsageError(f"precision=bf16: only on cuda, and the device is {device.type}")
+    torch.set_num_threads(config.threads)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.use_deterministic_algorithms(config.deterministic)
+    torch.backends.cudnn.deterministic = config.deterministic
+    torch.backends.cudnn.benchmark = not config.deterministic
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """The name that tables and figures show."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()} ({device.type})"
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open() as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The device's peak in this run on CUDA; elsewhere the process's peak since it started."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

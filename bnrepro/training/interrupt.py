@@ -1,0 +1,41 @@
+"""A wish to stop, which the loop grants after the step under way."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(Exception):
+    """The run stopped on a wish; its checkpoint is written, and the same command continues."""
+
+
+class StopFlag:
+    """Set by a signal; read by the training loop."""
+
+    def __init__(self) -> None:
+        self.wanted = False
+
+    def set(self, *_: object) -> None:
+        self.wanted = True
+
+
+@contextmanager
+def stop_on_signals(*signals: signal.Signals) -> Iterator[StopFlag]:
+    """A flag that the first of `signals` sets. A second one takes its usual effect at once."""
+    flag = StopFlag()
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        flag.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in signals:
+        signal.signal(number, handle)
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,98 @@
+"""One epoch: batches in, steps taken, what they were like out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bnrepro.data.resident import EpochTable, ResidentFeed
+from bnrepro.training.checkpoint import Position
+from bnrepro.training.optimizer import set_lr
+
+CHUNK_IMAGES = 256
+"""Images that are augmented at once: at small batches one call for many steps, and a pause between."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a few steps in a row were like; the pause after it is when anything else may happen."""
+
+    images: int
+    seconds: float
+
+
+class Diverged(Exception):
+    """The loss is not finite: a result, not an error."""
+
+    def __init__(self, loss: float, step: int, epoch: int) -> None:
+        super().__init__(f"loss is {loss} at step {step} (epoch {epoch})")
+
+
+@dataclass
+class Trainer:
+    """Model and optimizer at work on a feed."""
+
+    model: nn.Module
+    forward: Callable[[Tensor], Tensor]
+    """The model under the run's precision: `x: (N, C, H, W)` to logits."""
+    optimizer: torch.optim.Optimizer
+    lr: Callable[[int], float]
+    """The rate by step, from 0 over the whole run."""
+    feed: ResidentFeed
+    sgd_batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+
+    def __post_init__(self) -> None:
+        self._scheduled = [m for m in self.model.modules() if hasattr(m, "schedule")]
+
+    def train_epoch(self, table: EpochTable, position: Position, pause: Callable[[Chunk], None]) -> None:
+        """Take the steps that are left of an epoch, noting them in `position`.
+
+        `pause` is called between chunks of steps; what it raises ends the epoch there. Raises `Diverged`.
+        """
+        size = self.sgd_batch_size
+        steps = max(1, CHUNK_IMAGES // size)
+        while position.step < self.steps_per_epoch:
+            start = time.perf_counter()
+            first, last = position.step, min(position.step + steps, self.steps_per_epoch)
+            x, y = self.feed.batches(table, slice(first * size, last * size))
+            done = position.epoch * self.steps_per_epoch + first
+            losses, wrong = self._steps(x.split(size), y.split(size), done)
+            position.losses += losses.tolist()
+            position.wrong += int(wrong)
+            position.step = last
+            self._check_finite(losses, done, position.epoch + 1)
+            seconds = time.perf_counter() - start
+            position.train_seconds += seconds
+            pause(Chunk(images=(last - first) * size, seconds=seconds))
+
+    def _steps(
+        self, images: tuple[Tensor, ...], labels: tuple[Tensor, ...], done: int
+    ) -> tuple[Tensor, Tensor]:
+        """One optimizer step per batch; the loss of each and the number of wrong guesses of all."""
+        outputs = []
+        for i, (x, y) in enumerate(zip(images, labels, strict=True)):
+            set_lr(self.optimizer, self.lr(done + i))
+            for module in self._scheduled:
+                module.schedule(done + i, self.total_steps)  # type: ignore[operator]
+            logits = self.forward(x)
+            F.cross_entropy(logits, y).backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            outputs.append(logits.detach())
+        # once for all the steps: at a batch of one, a call costs as much as it does for hundreds of images
+        logits, target = torch.cat(outputs).float(), torch.cat(labels)
+        losses = F.cross_entropy(logits, target, reduction="none").view(len(outputs), -1).mean(1)
+        return losses, (logits.argmax(1) != target).sum()
+
+    def _check_finite(self, losses: Tensor, done: int, epoch: int) -> None:
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            bad = int((~finite).nonzero()[0])
+            raise Diverged(losses[bad].item(), done + bad, epoch)

@@ -1,0 +1,46 @@
+"""How many images stand behind a step and behind a normalization, in each protocol. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import ProtocolConfig
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """One cell's numbers of images (DESIGN: the words)."""
+
+    workers: int
+    sgd_batch_size: int
+    norm_batch_size: int
+
+
+def batch_sizes(protocol: ProtocolConfig, batch_size: int) -> BatchSizes:
+    """The sizes that `batch_size`, images per worker, means under `protocol`.
+
+    Raises `UsageError` where `fixed_sgd`'s SGD batch is no multiple of it.
+    """
+    if protocol.name == "coupled":
+        return BatchSizes(1, batch_size, batch_size)
+    if protocol.name == "workers":
+        return BatchSizes(protocol.workers, protocol.workers * batch_size, batch_size)
+    sgd = protocol.sgd_batch_size
+    assert sgd is not None  # validate() saw to it
+    if batch_size > sgd or sgd % batch_size:
+        raise UsageError(f"batch_size={batch_size}: must divide protocol.sgd_batch_size={sgd} in fixed_sgd")
+    return BatchSizes(sgd // batch_size, sgd, batch_size)
+
+
+def steps_per_epoch(images: int, sizes: BatchSizes) -> int:
+    """Steps of an epoch over `images` training images; the incomplete last batch is dropped.
+
+    Raises `UsageError` where not one batch is full.
+    """
+    if sizes.sgd_batch_size > images:
+        raise UsageError(
+            f"an SGD batch of {sizes.sgd_batch_size} ({sizes.workers} × {sizes.norm_batch_size}) is more "
+            f"than the {images} training images; choose smaller batch sizes or fewer workers"
+        )
+    return images // sizes.sgd_batch_size

@@ -1,0 +1,139 @@
+"""Sweep directories as `bnrepro sweep` leaves them, without the training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHANCE = 90.0
+BATCH_NORMS = ("bn", "brn", "mabn", "bn_frozen")
+
+
+def plausible_error(norm: str, batch_size: int, seed: int) -> dict[str, float]:
+    """What runs look like: batch norms rise at small batches, the others are flat."""
+    noise = 0.6 * math.sin(12.9 * seed + 3.1 * math.log2(batch_size) + len(norm))
+    if norm not in BATCH_NORMS:
+        return {"running": 41.0 + 1.5 * len(norm) + 0.1 * batch_size**0.5 + noise}
+    rise = 34.0 / batch_size**1.1 * (1.0 if norm == "bn" else 0.5)
+    running = 38.0 + rise + 0.25 * batch_size**0.5 + noise
+    return {"running": running, "precise": running - 0.45 * rise, "batch": running - 0.6 * rise}
+
+
+@dataclass
+class SyntheticSweep:
+    """What to write; `write` gives the directory."""
+
+    path: Path
+    norms: tuple[str, ...] = ("bn", "gn", "none")
+    batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    seeds: tuple[int, ...] = (0,)
+    protocol: str = "coupled"
+    reference: str | None = None
+    epochs: int = 6
+    base: dict[str, Any] = field(default_factory=dict)
+    norm_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By norm; part of its config and of the hash."""
+    states: dict[str, str] = field(default_factory=dict)
+    """By cell: `diverged`, `failed`, `missing`; else completed."""
+    error: Callable[[str, int, int], dict[str, float]] = plausible_error
+    metrics: bool = True
+
+    def write(self) -> Path:
+        cells = [*self._cells()]
+        plan = {
+            "schema": 1,
+            "experiment": "cifar10_quick",
+            "protocol": self.protocol,
+            "reference": self.reference,
+            "base": {"epochs": self.epochs, "model": {"name": "resnet8"}, "device": "cpu"} | self.base,
+            "norms": self.norms,
+            "batch_sizes": self.batch_sizes,
+            "seeds": self.seeds,
+            "cells": cells,
+        }
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "sweep.json").write_text(json.dumps(plan))
+        for cell in cells:
+            state = self.states.get(cell["id"], "completed")
+            if state != "missing":
+                self._write_run(cell, state)
+        return self.path
+
+    def _cells(self) -> Iterable[dict[str, Any]]:
+        for norm in self.norms:
+            shared = self.protocol == "fixed_sgd" and norm not in BATCH_NORMS
+            for size in (256,) if shared else self.batch_sizes:
+                for seed in self.seeds:
+                    options = self.norm_options.get(norm, {})
+                    yield {
+                        "id": f"{norm}-b{size}-s{seed}",
+                        "norm": norm,
+                        "batch_size": size,
+                        "seed": seed,
+                        "config_hash": f"{norm}.{size}.{seed}.{sorted(options.items())}.{sorted(self.base)}",
+                        "shared": shared,
+                        "steps": 10240 // size * self.epochs,
+                        "sgd_batch_size": {"coupled": size, "workers": 8 * size, "fixed_sgd": 256}[
+                            self.protocol
+                        ],
+                        "norm_batch_size": size if norm in BATCH_NORMS else None,
+                    }
+
+    def _write_run(self, cell: dict[str, Any], state: str) -> None:
+        directory = self.path / "cells" / cell["id"]
+        directory.mkdir(parents=True, exist_ok=True)
+        options = self.norm_options.get(cell["norm"], {})
+        config = self.base | {"norm": {"name": cell["norm"], "factory": None, "options": options}}
+        (directory / "config.yaml").write_text(yaml.safe_dump(config))
+        error = self.error(cell["norm"], cell["batch_size"], cell["seed"])
+        if self.metrics:
+            (directory / "metrics.jsonl").write_text(self._metrics(error["running"], state))
+        if state == "diverged":
+            error = dict.fromkeys(error, CHANCE)
+        elif state == "failed":
+            error = {}
+        result = {
+            "schema": 1,
+            "status": state,
+            **{key: cell[key] for key in ("norm", "batch_size", "seed")},
+            "protocol": self.protocol,
+            "workers": {"coupled": 1, "workers": 8}.get(self.protocol, 256 // cell["batch_size"]),
+            "sgd_batch_size": cell["sgd_batch_size"],
+            "norm_batch_size": cell["norm_batch_size"],
+            "model": "resnet8",
+            "data": "CIFAR-10 (image folder)",
+            "epochs": self.epochs,
+            "error": error,
+            "last_errors": {statistic: [value] for statistic, value in error.items()},
+            "train_error": 33.25 if error else None,
+            "wall_seconds": 61.5,
+            "images_per_second": 812.4,
+            "peak_memory_bytes": 314572800,
+            "config_hash": cell["config_hash"],
+            "message": {"failed": "Expected more than 1 value per channel", "diverged": "loss at step 7"}.get(
+                state, ""
+            ),
+        }
+        (directory / "result.json").write_text(json.dumps(result))
+
+    def _metrics(self, final: float, state: str) -> str:
+        last = self.epochs if state == "completed" else self.epochs // 2
+        errors = [final + (CHANCE - final) * 0.8 * math.exp(-1.2 * epoch) for epoch in range(1, last + 1)]
+        lines = [
+            {"epoch": epoch, "step": 10 * epoch, "error": {"running": error}}
+            for epoch, error in enumerate(errors, 1)
+        ]
+        return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Callable[..., Path]:
+    """`sweep(name, **what)` writes a synthetic sweep directory and gives its path."""
+    return lambda name="sweep", **what: SyntheticSweep(tmp_path / name, **what).write()
