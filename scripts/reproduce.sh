@@ -45,7 +45,8 @@ if [ -z "$directory" ]; then exit "$status"; fi # --dry-run, --help
 
 "$bnrepro" plot -- "$directory" || exit
 if [ "$status" = 1 ]; then printf '\nSome cells failed (see above): the same command tries them again.\n'; fi
-printf '\n%-12s %s\n' Figure: "$directory/figure.png" Table: "$directory/table.csv" \
+printf '\n'
+printf '%-12s %s\n' Figure: "$directory/figure.png" Table: "$directory/table.csv" \
   Summary: "$directory/summary.csv" TensorBoard: "$directory/cells/*/tensorboard"
 printf '\nTo look at the training curves:\n  %q --logdir %q\n' "$root/.venv/bin/tensorboard" "$directory"
 exit "$status"

@@ -92,7 +92,9 @@ down() {
 }
 
 print_env() {
-  SLURM_CONF=$CONF timeout 5 sinfo >/dev/null 2>&1 || die "no cluster answers in $DIR: '$0 up' starts one"
+  if [ ! -f "$CONF" ] || ! SLURM_CONF=$CONF timeout 5 sinfo >/dev/null 2>&1; then
+    die "no cluster answers in $DIR: '$0 up' starts one"
+  fi
   printf 'export SLURM_CONF=%s\n' "$CONF"
 }
 

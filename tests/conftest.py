@@ -42,5 +42,7 @@ def accounting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slurm's commands talk to the cluster with sacct (for tests marked slurm)."""
     configuration = os.environ.get("BNREPRO_TEST_ACCOUNTING_CONF")
     if not configuration:
-        pytest.skip("BNREPRO_TEST_ACCOUNTING_CONF names no cluster with accounting: scripts/test.sh starts one")
+        pytest.skip(
+            "BNREPRO_TEST_ACCOUNTING_CONF names no cluster with accounting: scripts/test.sh starts one"
+        )
     monkeypatch.setenv("SLURM_CONF", configuration)

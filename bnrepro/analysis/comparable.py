@@ -11,9 +11,10 @@ import yaml
 from bnrepro.analysis.table import Sweep
 from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import difference
+from bnrepro.training.record import CONFIG
 
 AXES = ("norm", "batch_size", "seed")
-"""Sections and keys of a config in which the cells of one figure may differ."""
+"""In which the cells of one figure differ."""
 
 
 def check_comparable(sweeps: Sequence[Sweep], tables: Sequence[pd.DataFrame]) -> None:
@@ -24,7 +25,7 @@ def check_comparable(sweeps: Sequence[Sweep], tables: Sequence[pd.DataFrame]) ->
     first = sweeps[0]
     known: dict[str, tuple[Sweep, str]] = {}
     for sweep, table in zip(sweeps, tables, strict=True):
-        _refuse(first, sweep, difference(_without_axes(first), _without_axes(sweep)))
+        _refuse(first, sweep, difference(first.base, sweep.base))
         for norm, cell_id in table.groupby("norm", sort=False)["id"].first().items():
             other, other_id = known.setdefault(norm, (sweep, cell_id))
             if other is not sweep:
@@ -46,12 +47,8 @@ def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _without_axes(sweep: Sweep) -> dict[str, Any]:
-    return {key: value for key, value in sweep.base.items() if key not in AXES}
-
-
 def _norm_config(sweep: Sweep, cell_id: str) -> dict[str, Any]:
-    file = sweep.run_directory(cell_id) / "config.yaml"
+    file = sweep.run_directory(cell_id) / CONFIG
     try:
         return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["norm"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:

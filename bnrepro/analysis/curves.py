@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bnrepro.analysis.figure import MOST_TICKS, add_caption
 from bnrepro.analysis.style import GRAY, RC
+from bnrepro.training.record import read_metrics
 
 MOST_COLUMNS = 4
 RASTERIZE_ABOVE = 300
@@ -43,20 +43,9 @@ class Curve:
 
 def read_points(file: Path) -> np.ndarray:
     """`(evaluations, 2)` from a metrics.jsonl; empty where there is none."""
-    points: list[tuple[float, float]] = []
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return np.empty((0, 2))
-    for line in text.splitlines():
-        try:
-            metrics = json.loads(line)
-        except json.JSONDecodeError:
-            break  # a kill cut the last line
-        error = metrics["error"].get("running")
-        if error is not None and math.isfinite(error):
-            points.append((metrics["epoch"], error))
-    return np.array(points, dtype=float).reshape(-1, 2)
+    points = [(line["epoch"], line["error"].get("running")) for line in read_metrics(file)]
+    known = [(epoch, error) for epoch, error in points if error is not None and math.isfinite(error)]
+    return np.array(known, dtype=float).reshape(-1, 2)
 
 
 def draw_curves(curves: Sequence[Curve], caption: str) -> Figure:
@@ -90,7 +79,9 @@ def _draw_panel(panel: Axes, norm: str, curves: Sequence[Curve], colors: LogNorm
     panel.set_title(f"{norm} (sees no batch)" if shared else norm, fontsize=9)
     # large batches first: the small ones, which the figure is about, lie on top
     ordered = sorted(curves, key=lambda curve: -curve.batch_size)
-    rgba = [GRAY if curve.shared or colors is None else COLORS(colors(curve.batch_size)) for curve in ordered]
+    # once per size: looking a colour up takes longer than reading the curve
+    of_size = {size: COLORS(colors(size)) for size in {c.batch_size for c in curves}} if colors else {}
+    rgba = [GRAY if curve.shared else of_size[curve.batch_size] for curve in ordered]
     many = len(curves) > RASTERIZE_ABOVE
     lines = LineCollection(
         [curve.points for curve in ordered], colors=rgba, linewidths=0.4 if many else 0.9, rasterized=many
@@ -107,9 +98,9 @@ def _mark_ends(panel: Axes, curves: Sequence[Curve], colors: Sequence[Any], rast
         (".", 18.0, [len(curve.points) == 1 and not curve.diverged for curve in curves]),
     ):
         if any(marked):
-            ends = np.array([curve.points[-1] for curve in compress(curves, marked)])
+            x, y = np.array([curve.points[-1] for curve in compress(curves, marked)]).T
             color = list(compress(colors, marked))
-            panel.scatter(*ends.T, s=size, c=color, marker=marker, zorder=3, rasterized=rasterized)
+            panel.scatter(x, y, s=size, c=color, marker=marker, zorder=3, rasterized=rasterized)
 
 
 def _add_colorbar(figure: Figure, panels: np.ndarray, colors: LogNorm, sizes: list[int]) -> None:

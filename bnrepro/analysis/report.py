@@ -21,6 +21,7 @@ from bnrepro.analysis.table import Sweep, read_sweep, read_table
 from bnrepro.analysis.tensorboard_view import show_images
 from bnrepro.config.errors import UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
+from bnrepro.training.record import METRICS
 
 NO_REFERENCE = "none"
 
@@ -69,25 +70,22 @@ def write_report(
     """
     _check(sweep_dirs, out, formats, statistics, reference, x_order)
     results = load_results(sweep_dirs)
-    published = _reference(results, reference)
-    series, notes = select_series(results.summary, results.batch_norms, statistics)
-    if published and not {point.norm for point in published.points} & {line.norm for line in series}:
-        notes.append(f"reference: {published.label} has none of these norms; not drawn")
-        published = None
-    if not series:
-        raise UsageError(f"--statistics {','.join(statistics)}: no finished cell has such an error")
-    caption = describe_figure(results.table, series, results.batch_norms, len(results.planned))
-    figures = {"figure": draw_figure(series, caption=caption, reference=published, x_order=x_order)}
-    if curves := _curves(results):
-        figures["curves"] = draw_curves(curves, _curves_caption(results, curves))
+    figures, notes = _draw(results, statistics, _reference(results, reference), x_order)
+    # TensorBoard takes PNG, whatever is asked for
+    images = {name: render(figure, "png") for name, figure in figures.items()}
     target = out or Path(sweep_dirs[0])
     try:
-        written = _write(results, figures, target, formats)
+        written = _write_tables(results, target)
+        for name, figure in figures.items():
+            for extension in formats:
+                written.append(target / f"{name}.{extension}")
+                content = images[name] if extension == "png" else render(figure, extension)
+                written[-1].write_bytes(content)
     except OSError as error:
         raise UsageError(f"--out {target}: cannot be written ({error.strerror}); choose another") from error
     view = (Path(sweep_dirs[0]) if len(sweep_dirs) == 1 else target) / "tensorboard"
     try:
-        show_images(view, {name: render(figure, "png") for name, figure in figures.items()})
+        show_images(view, images)
         written.append(view)
     except OSError as error:  # a sweep of somebody else, read only
         notes.append(f"tensorboard: {view} cannot be written ({error.strerror}); not shown there")
@@ -145,7 +143,7 @@ def _curves(results: Results) -> list[Curve]:
         for cell in table.itertuples():
             if cell.id in curves:
                 continue
-            points = read_points(sweep.run_directory(cell.id) / "metrics.jsonl")
+            points = read_points(sweep.run_directory(cell.id) / METRICS)
             if len(points):
                 curves[cell.id] = Curve(
                     cell.norm, int(cell.batch_size), cell.shared, cell.status == "diverged", points
@@ -158,16 +156,28 @@ def _curves_caption(results: Results, curves: Sequence[Curve]) -> str:
     return f"{describe_setup(results.table)} One line per cell, under running statistics.{cross}"
 
 
-def _write(results: Results, figures: dict[str, Figure], target: Path, formats: Sequence[str]) -> list[Path]:
+def _draw(
+    results: Results, statistics: Sequence[str], reference: Reference | None, x_order: str
+) -> tuple[dict[str, Figure], list[str]]:
+    """The figures by name, and notes on what they lack."""
+    series, notes = select_series(results.summary, results.batch_norms, statistics)
+    if not series:
+        raise UsageError(f"nothing to draw: {'; '.join([*_state(results), *notes])}")
+    if reference and not {point.norm for point in reference.points} & {line.norm for line in series}:
+        notes.append(f"reference: {reference.label} has none of these norms; not drawn")
+        reference = None
+    caption = describe_figure(results.table, series, results.batch_norms, len(results.planned))
+    figures = {"figure": draw_figure(series, caption=caption, reference=reference, x_order=x_order)}
+    if curves := _curves(results):
+        figures["curves"] = draw_curves(curves, _curves_caption(results, curves))
+    return figures, notes
+
+
+def _write_tables(results: Results, target: Path) -> list[Path]:
     target.mkdir(parents=True, exist_ok=True)
     paths = [target / "table.csv", target / "summary.csv"]
     for path, frame in zip(paths, (results.table, results.summary), strict=True):
         frame.to_csv(path, index=False, lineterminator="\n")
-    for name, figure in figures.items():
-        for extension in formats:
-            path = target / f"{name}.{extension}"
-            path.write_bytes(render(figure, extension))
-            paths.append(path)
     return paths
 
 
@@ -186,6 +196,6 @@ def _state(results: Results) -> list[str]:
         first = failed.iloc[0]
         notes.append(
             f"failed: {len(failed)} of {len(planned)} cells: {shorten(list(failed['id']))}; "
-            f"{first['id']}: {first['message']}"
+            f"{first['id']}: {' '.join(first['message'].split())}"
         )
     return notes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.validate import STATISTICS
+from bnrepro.sweep import directory
+from bnrepro.training.record import read_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ INTEGERS = (
     *("batch_size", "seed", "workers", "sgd_batch_size", "norm_batch_size", "epochs", "peak_memory_bytes"),
     "schema",
 )
-STATES = ("completed", "diverged", "failed")
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -33,51 +34,32 @@ class Sweep:
     """What `sweep.json` says."""
 
     path: Path
-    experiment: str
-    protocol: str
     reference: str | None
     base: Mapping[str, Any]
     norms: tuple[str, ...]
     batch_sizes: tuple[int, ...]
-    seeds: tuple[int, ...]
     cells: tuple[Mapping[str, Any], ...]
 
     def run_directory(self, cell_id: str) -> Path:
-        return self.path / "cells" / cell_id
+        return self.path / directory.CELLS / cell_id
 
 
 def read_sweep(sweep_dir: str | Path) -> Sweep:
     """Read `sweep.json`. Raises `UsageError` where there is none, or one that cannot be understood."""
     path = Path(sweep_dir)
-    file = path / "sweep.json"
-    try:
-        plan = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
+    plan = directory.read_sweep(path)
+    if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
         raise UsageError(
-            f"SWEEP_DIR={path}: is no sweep directory (no {file}); give one that `bnrepro sweep` made"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{file}: cannot be read ({error}); the same `bnrepro sweep` command writes it again"
-        ) from error
-    if not isinstance(plan, dict) or plan.get("schema") != 1:
-        raise UsageError(f"{file}: is no sweep.json of schema 1; this version of bnrepro reads no other")
-    try:
-        return Sweep(
-            path=path,
-            experiment=plan["experiment"],
-            protocol=plan["protocol"],
-            reference=plan["reference"],
-            base=plan["base"],
-            norms=tuple(plan["norms"]),
-            batch_sizes=tuple(plan["batch_sizes"]),
-            seeds=tuple(plan["seeds"]),
-            cells=tuple(plan["cells"]),
+            f"{path / directory.SWEEP}: is not of schema {SCHEMA}, the one that this version of bnrepro reads"
         )
-    except KeyError as error:
-        raise UsageError(
-            f"{file}: has no {error}; the same `bnrepro sweep` command writes it again"
-        ) from error
+    return Sweep(
+        path=path,
+        reference=plan["reference"],
+        base=plan["base"],
+        norms=tuple(plan["norms"]),
+        batch_sizes=tuple(plan["batch_sizes"]),
+        cells=tuple(plan["cells"]),
+    )
 
 
 def load_table(sweep_dir: str | Path) -> pd.DataFrame:
@@ -104,22 +86,18 @@ def read_table(sweep: Sweep) -> pd.DataFrame:
 
 
 def _read_row(sweep: Sweep, cell: Mapping[str, Any]) -> dict[str, Any] | None:
-    file = sweep.run_directory(cell["id"]) / "result.json"
-    try:
-        result = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    result = read_result(sweep.run_directory(cell["id"]))
+    if result is None:
         return None
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: cannot be read ({error}); remove it and run the sweep again") from error
-    if not isinstance(result, dict) or result.get("status") not in STATES:
-        raise UsageError(f"{file}: has no status of {', '.join(STATES)}; remove it and run the sweep again")
     if result.get("config_hash") != cell["config_hash"]:
         raise UsageError(
             f"cell {cell['id']}: its result is of another config (config_hash {result.get('config_hash')}, "
             f"the sweep's {cell['config_hash']}); remove {sweep.run_directory(cell['id'])} and run the "
             "sweep again"
         )
-    row = {"id": cell["id"], "shared": bool(cell.get("shared", False))}
+    # the sizes are result.json's too, but not a failed run's
+    sizes = {key: cell.get(key) for key in ("workers", "sgd_batch_size", "norm_batch_size")}
+    row = {"id": cell["id"], "shared": cell["shared"], **sizes}
     for key, value in result.items():
         if isinstance(value, Mapping):
             row.update({f"{key}_{name}": number for name, number in value.items()})

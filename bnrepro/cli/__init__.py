@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import bnrepro
-from bnrepro.cli import plot, show_config, status, sweep, train
+from bnrepro.cli import cancel, plot, show_config, status, sweep, train
 from bnrepro.config.errors import UsageError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("train")(train.train)
 app.add_typer(sweep.app, name="sweep")
 app.command("plot")(plot.plot)
 app.command("status")(status.status)
+app.command("cancel")(cancel.cancel)
 app.command("show-config")(show_config.show_config)
 
 

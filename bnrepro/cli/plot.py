@@ -9,7 +9,7 @@ import typer
 
 
 def plot(
-    sweep_dirs: Annotated[list[Path], typer.Argument(metavar="SWEEP_DIR...", help="What `sweep` wrote.")],
+    sweep_dirs: Annotated[list[Path], typer.Argument(metavar="SWEEP_DIR", help="What `sweep` wrote.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Where to write; needed with several sweeps.", show_default="SWEEP_DIR"),
@@ -31,8 +31,7 @@ def plot(
 ) -> None:
     """Draw error against batch size, and the learning curves; write table.csv and summary.csv.
 
-    An unfinished sweep shows what is there. Several sweeps share a figure if only norms, batch sizes and
-    seeds differ.
+    Several sweeps share a figure where only norms, batch sizes and seeds differ.
     """
     from bnrepro.analysis.report import write_report
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from bnrepro.sweep.status import CellStatus
 
-COLOURS = {"completed": "green", "running": "cyan", "diverged": "yellow", "failed": "red"}
+COLOURS = {"completed": "green", "running": "cyan", "diverged": "yellow"}
+COLOURS |= dict.fromkeys(("failed", "cancelled", "timed out", "lost"), "red")
 
 
 def status(
@@ -23,13 +24,16 @@ def status(
 
     from rich.console import Console
 
-    from bnrepro.sweep.status import STATES, sweep_status
+    from bnrepro.sweep.slurm.states import slurm_status
+    from bnrepro.sweep.status import STATES
 
-    cells = sweep_status(sweep_dir)
+    cells, remark = slurm_status(sweep_dir)
     console = Console(highlight=False)
     console.print(_table(cells))
     counts = Counter(cell.state for cell in cells)
     console.print(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]))
+    if remark:
+        console.print(remark, markup=False, soft_wrap=True)
 
 
 def _table(cells: list[CellStatus]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides
+from bnrepro.cli.slurm import SLURM, check_launcher, slurm_overrides, submit
 from bnrepro.config.errors import UsageError
 
 if TYPE_CHECKING:
+    from bnrepro.data import Dataset
     from bnrepro.sweep.plan import Axes, Plan
     from bnrepro.sweep.run import Outcome
 
@@ -41,34 +44,61 @@ def batch_size(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the cells and estimate the time from a few timed steps.")
     ] = False,
-    launcher: Annotated[str | None, typer.Option(metavar="local", help="Default: the config's.")] = None,
-    jobs: Annotated[
-        str | None, typer.Option(metavar="auto|N", help="Runs side by side; auto: cores / threads, or GPUs.")
+    launcher: Annotated[
+        str | None, typer.Option(metavar="local|slurm", help="Default: the config's.")
     ] = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|N",
+            help="Runs side by side; auto: cores / threads, or GPUs.",
+            rich_help_panel="On this machine",
+        ),
+    ] = None,
+    partition: Annotated[str | None, typer.Option(metavar="NAME", rich_help_panel=SLURM)] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="Limit of a task: minutes, or Slurm's forms as 12:30:00.",
+            rich_help_panel=SLURM,
+        ),
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option(metavar="N", help="Of a process.", rich_help_panel=SLURM)
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow the sweep to its end.", rich_help_panel=SLURM)
+    ] = False,
     config_dir: ConfigDir = None,
 ) -> None:
     """Train every (norm × batch size × seed) cell; the same command continues an interrupted sweep."""
     axes = _axes(norms, batch_sizes, seeds)
     overrides = [*(overrides or []), *([f"launcher={launcher}"] if launcher else [])]
+    overrides += slurm_overrides(overrides, partition, time, gpus)
 
     from bnrepro.data import load_data
     from bnrepro.sweep.directory import default_directory
     from bnrepro.sweep.local import parse_jobs
     from bnrepro.sweep.plan import compose_base, plan_sweep
     from bnrepro.sweep.run import run_sweep
+    from bnrepro.training.interrupt import interrupted_by
 
     base = compose_base(overrides, config_dir)
     dataset = load_data(base.data)
     plan = plan_sweep(overrides, axes, len(dataset.train.labels), config_dir)
     directory = out or default_directory(plan.base)
+    on_slurm = check_launcher(plan.base.launcher["name"], jobs, wait)
     number = parse_jobs(jobs if jobs is not None else plan.base.launcher.get("jobs", "auto"))
     _announce(plan, dataset.name, directory)
     if dry_run:
-        from bnrepro.sweep.forecast import print_forecast
-
-        print_forecast(plan, dataset, number)
+        _forecast(plan, dataset, number)
         return
-    outcome = run_sweep(plan, directory, number)
+    if on_slurm:
+        submit(plan, directory, dataset, wait)
+        return
+    with interrupted_by(signal.SIGTERM):
+        outcome = run_sweep(plan, directory, number)
     _conclude(outcome, directory)
 
 
@@ -107,6 +137,31 @@ def _announce(plan: Plan, data: str, directory: Path) -> None:
     if dropped := plan.dropped_images():
         losses = ", ".join(f"{lost} at an SGD batch of {size}" for size, lost in dropped.items())
         typer.echo(f"each epoch drops its incomplete last batch: {losses} (of {plan.train_images:,} images)")
+
+
+def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
+    """Every cell with its steps and expected time, and the sweep's."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from bnrepro.sweep.forecast import forecast, wall_seconds
+    from bnrepro.sweep.local import default_jobs
+    from bnrepro.training.watch import clock
+
+    found = forecast(plan, dataset)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("cell", no_wrap=True)
+    for name in ("SGD batch", "norm batch", "steps", "images", "training", "evaluation"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell in plan.cells:
+        norm_batch = str(cell.sizes.norm_batch_size) if cell.batch_statistics else "–"
+        counts = (str(cell.sizes.sgd_batch_size), norm_batch, f"{cell.steps:,}", f"{cell.images:,}")
+        times = (clock(found[cell.id].train_seconds), clock(found[cell.id].evaluation_seconds))
+        table.add_row(cell.id, *counts, *times)
+    Console(highlight=False).print(table)
+    number = jobs or default_jobs(plan.base)
+    seconds = wall_seconds(list(found.values()), number)
+    typer.echo(f"about {clock(seconds)} with {number} jobs on this machine, from timing each shape alone")
 
 
 def _conclude(outcome: Outcome, directory: Path) -> None:

@@ -28,8 +28,11 @@ def train(
 
     config = compose_config(overrides or [], config_dir)
 
+    from contextlib import nullcontext
+
     from bnrepro.sweep.directory import cell_id, default_directory
     from bnrepro.sweep.lock import exclusive
+    from bnrepro.training.distributed import processes_of_run
     from bnrepro.training.interrupt import Interrupted, stop_on_signals
     from bnrepro.training.run import run
     from bnrepro.training.summary import describe
@@ -37,15 +40,26 @@ def train(
 
     default = default_directory(config)
     directory = out or default.with_name(f"{default.name}-{cell_id(config)}")
-    with exclusive(directory, "a run"), stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop:
+    with (
+        stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop,
+        processes_of_run() as world,
+        exclusive(directory, "a run") if world.is_main else nullcontext(),
+        ProgressLine() as line,
+    ):
         try:
-            with ProgressLine() as line:
-                result = run(
-                    config, directory, overrides=overrides or [], resume=resume, stop=stop, report=line
-                )
+            result = run(
+                config,
+                directory,
+                overrides=overrides or [],
+                resume=resume,
+                stop=stop,
+                report=line if world.is_main else lambda progress: None,
+                world=world,
+            )
         except Interrupted:
             raise KeyboardInterrupt from None
-    typer.echo(describe(result))
-    typer.echo(f"run directory: {directory}")
+    if world.is_main:
+        typer.echo(describe(result))
+        typer.echo(f"run directory: {directory}")
     if result["status"] == "failed":
         raise typer.Exit(1)

@@ -48,14 +48,14 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
 
 
 def _compose(overrides: list[str], config_dir: Path | None) -> dict[str, Any]:
-    search = [f"hydra.searchpath=[{_quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
+    search = [f"hydra.searchpath=[{quoted(f'file://{config_dir.resolve()}')}]"] if config_dir else []
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
             config = compose("config", overrides=[*search, *overrides])
             return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(_one_line(error, overrides)) from error
+        raise UsageError(_one_line(error, overrides, config_dir)) from error
 
 
 def _quote_text(override: str) -> str:
@@ -65,11 +65,12 @@ def _quote_text(override: str) -> str:
     except OverrideParseException:
         key, equals, value = override.partition("=")
         if re.fullmatch(r"[+~]{0,2}[\w./@-]+", key) and equals and value[:1] not in "'\"[{":
-            return f"{key}={_quoted(value)}"
+            return f"{key}={quoted(value)}"
     return override
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text in Hydra's grammar, whatever signs it has."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
@@ -105,14 +106,15 @@ def _template(group: str, name: str, config_dir: Path | None) -> dict[str, Any]:
     )
 
 
-def _one_line(error: Exception, overrides: Sequence[str]) -> str:
+def _one_line(error: Exception, overrides: Sequence[str], config_dir: Path | None) -> str:
     """Hydra's messages run over many lines: what was wrong, and the choices."""
     text = str(error)
     if match := re.search(r"Could not find '(\w+)/([^']*)'", text):
         group, choice = match.groups()
         return f"{group}={choice}: no such choice; choices: {', '.join(choices(group))}"
     if match := re.search(r"Could not override '([^']+)'", text):
-        return _unknown_override(match.group(1))
+        chosen = [o for o in overrides if choices(o.partition("=")[0], config_dir)]
+        return _unknown_override(match.group(1), _compose(chosen, config_dir))
     if isinstance(error, OverrideParseException):
         return f"{error.override}: is no override; write key=value (quote a text with signs: key='a, b')"
     first = next(line.strip() for line in text.splitlines() if line.strip())
@@ -120,10 +122,12 @@ def _one_line(error: Exception, overrides: Sequence[str]) -> str:
     return f"{key.group(1)}: {first}" if key else first
 
 
-def _unknown_override(path: str) -> str:
+def _unknown_override(path: str, config: dict[str, Any]) -> str:
     parent, _, key = path.rpartition(".")
-    node: Any = _compose([], None)
+    node: Any = config
     for part in parent.split(".") if parent else []:
         node = node.get(part, {}) if isinstance(node, dict) else {}
-    known = sorted(node) if isinstance(node, dict) and node else sorted(_compose([], None))
+    if node is None:
+        return f"{path}: no such key; give {parent} as a whole, as {parent}={{{key}: …}}"
+    known = sorted(node) if isinstance(node, dict) and node else sorted(config)
     return unknown_key(path, key, known)

@@ -63,6 +63,9 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
 
 
 def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
+    groups = [choice for choice in choices if dataclasses.is_dataclass(choice)]
+    if groups and isinstance(value, Mapping):
+        return _convert(groups[0], value, path)  # its own errors name the key inside
     for choice in choices:
         try:
             return _convert(choice, value, path)

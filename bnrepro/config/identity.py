@@ -19,8 +19,12 @@ CANNOT_CHANGE_A_NUMBER = (
     "data.cache_dir",
     "data.download",
     "data.memory_budget_gb",
+    "data.stream.workers",
     "data.base_lr",  # only what optimizer.base_lr is taken from
 )
+
+ABSENT_IF_NULL = ("data.stream",)
+"""Keys that came later: null means the same run as in a config that does not have them."""
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -40,6 +44,7 @@ def numeric_part(values: Mapping[str, Any]) -> dict[str, Any]:
         key: value
         for key, value in flatten(values).items()
         if not any(key == part or key.startswith(f"{part}.") for part in CANNOT_CHANGE_A_NUMBER)
+        and not (value is None and key in ABSENT_IF_NULL)
     }
 
 

@@ -13,6 +13,27 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class StreamConfig:
+    """Images that are read and decoded while training, from sets that are larger than memory."""
+
+    feed: str
+    """`torch` (torchvision's decoder in loader processes) or `dali` (NVIDIA DALI, on the GPU if there is
+    one)."""
+    workers: int | None
+    """Loader processes beside each training process; 0: none; None: one per core, at most 8."""
+    crop_size: int
+    """Height and width in pixels of what the network sees."""
+    resize_size: int
+    """Evaluation: the shorter side in pixels before the centre crop."""
+    min_area: float
+    """Training: smallest part of the image's area that a random resized crop takes."""
+    jitter: float
+    """Brightness, contrast and saturation are scaled by 1 ± this; 0: not at all."""
+    lighting: float
+    """Standard deviation of the noise along the principal components of colour; 0: none."""
+
+
+@dataclass(frozen=True)
 class DataConfig:
     name: str
     """A key of `bnrepro.data.DATA`."""
@@ -34,6 +55,8 @@ class DataConfig:
     """Zero pixels on each side before the random crop."""
     base_lr: float
     """What `optimizer.base_lr` is unless set: the rate found for this data set, one for every norm."""
+    stream: StreamConfig | None = None
+    """Only of data sets that are streamed."""
 
 
 @dataclass(frozen=True)

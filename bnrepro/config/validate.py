@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bnrepro.config.errors import UsageError, check_choice
-from bnrepro.config.schema import RunConfig
+from bnrepro.config.schema import RunConfig, StreamConfig
 
 STATISTICS = ("running", "precise", "batch")
 PROTOCOLS = ("coupled", "workers", "fixed_sgd")
@@ -22,6 +24,8 @@ def validate(config: RunConfig) -> None:
         check_choice("evaluation.statistics", statistic, STATISTICS)
     _check_numbers(config)
     _check_schedule(config)
+    if config.data.stream is not None:
+        _check_stream(config.data.stream)
     if config.protocol.name == "fixed_sgd" and config.protocol.sgd_batch_size is None:
         raise UsageError("protocol.sgd_batch_size=null: fixed_sgd needs a number, as 256")
     if config.protocol.name != "fixed_sgd" and config.protocol.sgd_batch_size is not None:
@@ -53,9 +57,7 @@ def _check_numbers(config: RunConfig) -> None:
         *(("sweep.batch_sizes", size, 1) for size in config.sweep.batch_sizes),
         *(("sweep.seeds", seed, 0) for seed in config.sweep.seeds),
     ]
-    for key, value, least in at_least:
-        if value is not None and not value >= least:
-            raise UsageError(f"{key}={value}: must be {least:g} or more")
+    _check_least(at_least)
     above: list[tuple[str, float]] = [
         ("optimizer.base_lr", config.optimizer.base_lr),
         ("data.memory_budget_gb", config.data.memory_budget_gb),
@@ -65,6 +67,26 @@ def _check_numbers(config: RunConfig) -> None:
     for key, number in above:
         if not number > 0:
             raise UsageError(f"{key}={number:g}: must be above 0")
+
+
+def _check_least(at_least: Iterable[tuple[str, float | None, float]]) -> None:
+    for key, value, least in at_least:
+        if value is not None and not value >= least:
+            raise UsageError(f"{key}={value}: must be {least:g} or more")
+
+
+def _check_stream(stream: StreamConfig) -> None:
+    check_choice("data.stream.feed", stream.feed, ("torch", "dali"))
+    at_least: list[tuple[str, float | None, float]] = [
+        ("data.stream.workers", stream.workers, 0),
+        ("data.stream.crop_size", stream.crop_size, 1),
+        ("data.stream.resize_size", stream.resize_size, stream.crop_size),
+        ("data.stream.jitter", stream.jitter, 0),
+        ("data.stream.lighting", stream.lighting, 0),
+    ]
+    _check_least(at_least)
+    if not 0 < stream.min_area <= 1:
+        raise UsageError(f"data.stream.min_area={stream.min_area:g}: must be above 0 and at most 1")
 
 
 def _check_schedule(config: RunConfig) -> None:

@@ -3,9 +3,9 @@
 import importlib
 import pkgutil
 
-from bnrepro.data.registry import DATA, Dataset, Split, load_data, register
+from bnrepro.data.registry import DATA, Dataset, ResidentDataset, Split, load_data, register
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["DATA", "Dataset", "Split", "load_data", "register"]
+__all__ = ["DATA", "Dataset", "ResidentDataset", "Split", "load_data", "register"]

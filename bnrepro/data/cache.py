@@ -82,19 +82,19 @@ def locked(path: Path) -> Iterator[None]:
 def cached(config: DataConfig, key: str, open_source: Callable[[], Source]) -> CachedSet:
     """The set called `key` from the cache, written there first from `open_source()` if it is missing.
 
-    Raises `UsageError` where the cache cannot be written.
+    Raises `UsageError` where the cache cannot be read or written.
     """
     folder = cache_folder(config) / "decoded" / key
-    if not _is_whole(folder):
-        try:
+    try:
+        if not _is_whole(folder):
             with locked(folder.with_name(f"{key}.lock")):
                 if not _is_whole(folder):
                     _build(folder, open_source())
-        except OSError as error:
-            raise UsageError(
-                f"data.cache_dir={cache_folder(config)}: cannot be written "
-                f"({error.strerror or error}); set it to a folder with room that you may write to"
-            ) from error
+    except OSError as error:
+        raise UsageError(
+            f"data.cache_dir={cache_folder(config)}: cannot be used ({error.strerror or error}); "
+            "set it to a folder with room that you may write to"
+        ) from error
     meta = json.loads((folder / "meta.json").read_text())
     return CachedSet(
         classes=tuple(meta["classes"]),

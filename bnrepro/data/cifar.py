@@ -18,7 +18,7 @@ from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import FORMAT, Source, cache_folder, cached, check_budget, locked
 from bnrepro.data.folder_tree import FolderTree, scan_tree
 from bnrepro.data.image_folder import Size, load_tree
-from bnrepro.data.registry import Dataset, refuse_image_size, register
+from bnrepro.data.registry import Dataset, ResidentDataset, refuse_image_size, register
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 SIDE = 32
@@ -104,7 +104,7 @@ def _load_archive(config: DataConfig, cifar: Cifar, parent: Path) -> Dataset:
     key = hashlib.sha256(f"{cifar.label}/{FORMAT}/{states}".encode()).hexdigest()[:32]
     stored = cached(config, key, lambda: _open_pickles(cifar, parent))
     check_budget(config, len(stored.train) + len(stored.test), stored.train.images.shape[1:])
-    return Dataset(cifar.label, stored.classes, stored.train, stored.test, stored.mean, stored.std)
+    return ResidentDataset(cifar.label, stored.classes, stored.train, stored.test, stored.mean, stored.std)
 
 
 def _torchvision(cifar: Cifar) -> Any:
@@ -116,7 +116,7 @@ def _torchvision(cifar: Cifar) -> Any:
 def _open_pickles(cifar: Cifar, parent: Path) -> Source:
     try:
         with warnings.catch_warnings():
-            # The archive's pickles hold numpy dtypes in a form that numpy 2.4 calls outdated.
+            # numpy 2.4.0 to 2.4.4 warn of the dtypes in the archive's old pickles.
             warnings.filterwarnings("ignore", message=".*align should be passed.*")
             sides = [_torchvision(cifar)(str(parent), train=train) for train in (True, False)]
     except (RuntimeError, OSError) as error:

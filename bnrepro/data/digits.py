@@ -7,7 +7,7 @@ import torch
 
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.moments import channel_moments
-from bnrepro.data.registry import Dataset, Split, refuse_image_size, register
+from bnrepro.data.registry import Dataset, ResidentDataset, Split, refuse_image_size, register
 from bnrepro.data.subset import balanced_subset
 
 TEST_IMAGES = 360
@@ -35,7 +35,7 @@ def load_digits(config: DataConfig) -> Dataset:
     is_train[test] = False
     train = Split(images[is_train], labels[is_train])
     mean, std = channel_moments(train.images)
-    return Dataset(
+    return ResidentDataset(
         name="digits",
         classes=tuple(str(digit) for digit in bunch.target_names),
         train=train,

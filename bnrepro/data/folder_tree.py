@@ -46,36 +46,52 @@ class FolderTree:
 
 def scan_tree(root: Path) -> FolderTree:
     """The files of an image folder. Raises `UsageError` naming what is missing."""
-    if not root.is_dir():
-        raise _refuse(root, "is no folder")
-    if not (root / "train").is_dir():
-        raise _refuse(root, "has no train/")
-    names = [name for name in EVALUATION_FOLDERS if (root / name).is_dir()]
-    if not names:
-        raise _refuse(root, "has neither val/ nor test/")
-    classes = _class_names(root / "train")
-    test_classes = _class_names(root / names[0])
-    for folder, there, other in (("train", classes, test_classes), (names[0], test_classes, classes)):
-        if missing := sorted(set(other) - set(there)):
-            raise _refuse(root / folder / missing[0], "is missing: both sides need the same classes")
+    evaluation = evaluation_folder(root)
+    classes = class_names(root / "train")
+    check_same_classes(root, classes, evaluation, class_names(root / evaluation))
     return FolderTree(
-        root, classes, _scan_split(root, "train", classes), _scan_split(root, names[0], classes)
+        root, classes, _scan_split(root, "train", classes), _scan_split(root, evaluation, classes)
     )
 
 
-def _refuse(path: Path, reason: str) -> UsageError:
+def evaluation_folder(root: Path) -> str:
+    """`val` or `test`, beside `train/`. Raises `UsageError` naming what is missing."""
+    if not root.is_dir():
+        raise refuse(root, "is no folder")
+    if not (root / "train").is_dir():
+        raise refuse(root, "has no train/")
+    names = [name for name in EVALUATION_FOLDERS if (root / name).is_dir()]
+    if not names:
+        raise refuse(root, "has neither val/ nor test/")
+    return names[0]
+
+
+def check_same_classes(
+    root: Path, classes: Sequence[str], evaluation: str, evaluation_classes: Sequence[str]
+) -> None:
+    """Raises `UsageError` naming the first class that one side does not have."""
+    sides = (("train", classes, evaluation_classes), (evaluation, evaluation_classes, classes))
+    for folder, there, other in sides:
+        if missing := sorted(set(other) - set(there)):
+            counts = f"train/ has {len(classes)}, {evaluation}/ has {len(evaluation_classes)}"
+            raise refuse(
+                root / folder / missing[0], f"is missing: both sides need the same classes ({counts})"
+            )
+
+
+def refuse(path: Path, reason: str) -> UsageError:
     return UsageError(
         f"data.root: {path} {reason}; an image folder is train/<class>/FILES and val/ or test/ with the same"
     )
 
 
-def _class_names(folder: Path) -> tuple[str, ...]:
+def class_names(folder: Path) -> tuple[str, ...]:
     try:
         names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     except OSError as error:
-        raise _refuse(folder, f"cannot be read ({error.strerror})") from error
+        raise refuse(folder, f"cannot be read ({error.strerror})") from error
     if not names:
-        raise _refuse(folder, "holds no class folder")
+        raise refuse(folder, "holds no class folder")
     return tuple(names)
 
 
@@ -87,9 +103,9 @@ def _scan_split(root: Path, folder: str, classes: tuple[str, ...]) -> FolderSpli
         try:
             files = sorted(_files(root / folder / class_name, f"{folder}/{class_name}"))
         except OSError as error:
-            raise _refuse(Path(error.filename), f"cannot be read ({error.strerror})") from error
+            raise refuse(Path(error.filename), f"cannot be read ({error.strerror})") from error
         if not files:
-            raise _refuse(root / folder / class_name, "holds no image")
+            raise refuse(root / folder / class_name, "holds no image")
         names += [name for name, _ in files]
         states += [state for _, state in files]
         labels += [label] * len(files)

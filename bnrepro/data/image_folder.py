@@ -13,7 +13,7 @@ from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import Source, cached, check_budget
 from bnrepro.data.decode import decode_files
 from bnrepro.data.folder_tree import FolderSplit, FolderTree, scan_tree
-from bnrepro.data.registry import Dataset, register
+from bnrepro.data.registry import Dataset, ResidentDataset, register
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def load_tree(config: DataConfig, tree: FolderTree, name: str, size: Size | None
     if size is not None and shape[:2] != (size.height, size.width):
         raise _wrong_size(tree.root / tree.train.names[0], shape, size)
     check_budget(config, len(stored.train) + len(stored.test), shape)
-    return Dataset(
+    return ResidentDataset(
         name, stored.classes, stored.train, stored.test, stored.mean, stored.std, tuple(stored.skipped)
     )
 

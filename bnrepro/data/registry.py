@@ -1,20 +1,40 @@
 """What a data set is to the rest of the program, and the data sets by name.
 
-A loader is a callable `load(config: DataConfig) -> Dataset` that gives the whole training and test set as
-uint8 tensors. `load_data` takes the subset that the config asks for.
+A loader is a callable `load(config: DataConfig) -> Dataset`. `load_data` takes the subset that the config
+asks for.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol, Self
 
+import torch
 from torch import Tensor
 
 from bnrepro.config.errors import UsageError, check_choice
 from bnrepro.config.schema import DataConfig
+from bnrepro.data.feed import Feed
+from bnrepro.data.resident import ResidentFeed
 from bnrepro.data.subset import balanced_subset
+
+
+class Images(Protocol):
+    """One side of a data set."""
+
+    @property
+    def labels(self) -> Tensor:
+        """`(N,)` int64."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Tensor) -> Self:
+        """The images with these indices, in this order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -27,21 +47,51 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, indices: Tensor) -> Split:
+        return Split(self.images[indices], self.labels[indices])
+
 
 @dataclass(frozen=True)
-class Dataset:
-    """A data set in memory, or mapped into it: the pages are shared between processes."""
+class Dataset(ABC):
+    """A training and a test set, and how batches come from them."""
 
     name: str
     """The label of every output, with the kind of copy: "CIFAR-10", "CIFAR-10 (JPEG)", "digits"."""
     classes: tuple[str, ...]
-    train: Split
-    test: Split
+    train: Images
+    test: Images
     mean: tuple[float, ...]
     """Per channel, of the whole training set scaled to 0…1: a subset is normalized as the set it is from."""
     std: tuple[float, ...]
     skipped: tuple[str, ...] = ()
     """Files left out under `data.skip_corrupt`, relative to `data.root`."""
+
+    @property
+    @abstractmethod
+    def in_channels(self) -> int:
+        """Channels of an image: 3 for RGB."""
+
+    @abstractmethod
+    def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
+        """Batches of the training and of the test set on `device`."""
+
+
+@dataclass(frozen=True)
+class ResidentDataset(Dataset):
+    """A data set in memory, or mapped into it: the pages are shared between processes."""
+
+    train: Split
+    test: Split
+
+    @property
+    def in_channels(self) -> int:
+        return self.train.images.shape[-1]
+
+    def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
+        def feed(split: Split) -> ResidentFeed:
+            return ResidentFeed(split, self.mean, self.std, config.padding, config.augment, device)
+
+        return feed(self.train), feed(self.test)
 
 
 Loader = Callable[[DataConfig], Dataset]
@@ -73,7 +123,7 @@ def load_data(config: DataConfig) -> Dataset:
     if config.train_subset is None:
         return dataset
     indices = balanced_subset(dataset.train.labels, config.train_subset, config.subset_seed)
-    return replace(dataset, train=Split(dataset.train.images[indices], dataset.train.labels[indices]))
+    return replace(dataset, train=dataset.train.take(indices))
 
 
 def refuse_image_size(config: DataConfig) -> None:

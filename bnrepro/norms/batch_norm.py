@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_size
+from bnrepro.norms.grouped import move_average
 from bnrepro.norms.registry import register
 
 
@@ -21,19 +22,21 @@ def normalize_groups(
     With momentum 1 the "running" buffers of `F.batch_norm` are the batch's own statistics, which spares a
     second pass over the data.
     """
-    channels = x.shape[1]
-    # the statistics are float32 also for bf16 activations, as torch's batch norm has them
-    dtype = weight.dtype
-    mean = torch.zeros(groups, channels, dtype=dtype, device=x.device)
-    var = torch.zeros_like(mean)
+    channels, dtype = x.shape[1], weight.dtype
+    # The statistics are float32 also for bf16 activations, as torch's batch norm has them. They are made
+    # from x, and each contiguous, so that `vmap` gives every model its own and writes into them.
     if x.device.type == "cpu":
         # Group after group: each stays in the cache, and no copy is made. Measured 10-25 % faster for a
         # whole ResNet-8 step than folding the groups into the channels.
+        means = [x.new_zeros(channels, dtype=dtype) for _ in range(groups)]
+        variances = [x.new_zeros(channels, dtype=dtype) for _ in range(groups)]
         chunks = [
-            F.batch_norm(chunk, mean[g], var[g], weight, bias, True, 1.0, eps)
-            for g, chunk in enumerate(x.chunk(groups))
+            F.batch_norm(chunk, mean, var, weight, bias, True, 1.0, eps)
+            for chunk, mean, var in zip(x.chunk(groups), means, variances, strict=True)
         ]
-        return torch.cat(chunks), mean, var
+        return torch.cat(chunks), torch.stack(means), torch.stack(variances)
+    mean = x.new_zeros((groups, channels), dtype=dtype)
+    var = torch.zeros_like(mean)
     folded = _fold(x, groups)
     out = F.batch_norm(
         folded, mean.view(-1), var.view(-1), weight.repeat(groups), bias.repeat(groups), True, 1.0, eps
@@ -117,8 +120,8 @@ class BatchNorm(BatchStatistics):
     @torch.no_grad()
     def update_running(self, mean: Tensor, var: Tensor) -> None:
         """One step of the moving average, from every group's mean and unbiased variance, `(groups, C)`."""
-        self.running_mean.lerp_(mean.mean(0), self.momentum)
-        self.running_var.lerp_(var.mean(0), self.momentum)
+        move_average(self.running_mean, mean.mean(0), self.momentum)
+        move_average(self.running_var, var.mean(0), self.momentum)
 
     def population_buffers(self, mean: Tensor, var: Tensor) -> dict[str, Tensor]:
         return {"running_mean": mean, "running_var": var}

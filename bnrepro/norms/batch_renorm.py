@@ -20,7 +20,7 @@ from bnrepro.norms.registry import register
 from bnrepro.norms.standardize import Standardize
 
 PAPER_STEPS = 130_000
-"""Length of the paper's baseline run (Ioffe 2017, §4.1)."""
+"""Length of the paper's baseline run (Ioffe 2017, §4)."""
 PAPER_SCHEDULE = {"start_step": 5_000, "r_max_step": 40_000, "d_max_step": 25_000}
 """Its schedule of the clipping bounds (§4), in steps of that run."""
 
@@ -109,9 +109,9 @@ class BatchRenorm(BatchNorm):
 
 def _rise(step: int, start: float, end: float) -> float:
     """0 up to `start`, 1 from `end` on, linear between."""
-    if step >= end:
-        return 1.0
-    return max(0.0, step - start) / (end - start)
+    if step < start:
+        return 0.0
+    return 1.0 if step >= end else (step - start) / (end - start)
 
 
 def _check(r_max: float, d_max: float, steps: dict[str, int | None]) -> None:

@@ -22,6 +22,8 @@ class BatchStatistics(nn.Module):
     training forward, and touch their running buffers only while `updates_running`.
     """
 
+    weight: nn.Parameter
+    """γ, `(C,)`."""
     norm_batch_size: int | None = None
     updates_running: bool = True
     """False while evaluation looks on: normalize with the batch, change nothing."""

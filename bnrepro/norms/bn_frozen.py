@@ -11,6 +11,7 @@ from bnrepro.norms.grouped import (
     by_group,
     group_moments,
     merge_groups,
+    move_average,
     per_channel,
     require_several_values,
     split_groups,
@@ -21,7 +22,7 @@ from bnrepro.norms.standardize import Standardize
 
 
 class FrozenBatchNorm(BatchNorm):
-    """Batch norm that trains its last part with the running statistics (Wu & Johnson 2021, §3.3).
+    """Batch norm that trains its last part with the running statistics (Wu & Johnson 2021, §4).
 
     Up to `freeze_after` of the run (a fraction of its steps): as `bn`. Then, in training as in test,
     y = γ (x − μ) / √(σ² + ε) + β with the running statistics as constants: no gradient runs through them,
@@ -76,8 +77,8 @@ class FrozenBatchNorm(BatchNorm):
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             new_weight = self.momentum * live
-            self.running_mean.lerp_(by_group(mean).mean(0), new_weight)
-            self.running_var.lerp_(by_group(unbiased(var, grouped)).mean(0), new_weight)
+            move_average(self.running_mean, by_group(mean).mean(0), new_weight)
+            move_average(self.running_var, by_group(unbiased(var, grouped)).mean(0), new_weight)
         return merge_groups(y).to(x.dtype)
 
 

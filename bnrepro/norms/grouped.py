@@ -55,6 +55,15 @@ def require_several_values(x: Tensor) -> None:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {x[0].shape}")
 
 
+@torch.no_grad()
+def move_average(running: Tensor, value: Tensor, weight: float | Tensor) -> None:
+    """One step of an exponential moving average, in place; `weight` is that of the new value.
+
+    Not by `lerp_`, for which `vmap` has no rule: models in lockstep would wait for each other.
+    """
+    running.mul_(1 - weight).add_(value.detach() * weight)
+
+
 def unbiased(var: Tensor, x: Tensor) -> Tensor:
     """The biased variance of grouped `x`, times m / (m − 1)."""
     values = values_per_group(x)

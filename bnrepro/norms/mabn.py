@@ -14,6 +14,7 @@ from bnrepro.norms.grouped import (
     by_group,
     group_dims,
     merge_groups,
+    move_average,
     per_channel,
     split_groups,
     values_per_group,
@@ -24,7 +25,7 @@ from bnrepro.norms.registry import register
 class CentralizedConv2d(nn.Conv2d):
     """A convolution whose filters have mean 0: W − mean of W over input channels, height and width.
 
-    Stands in for the subtraction of the mean that MABN leaves out (Yan et al. 2020, §4.2).
+    Stands in for the subtraction of the mean that MABN leaves out (Yan et al. 2020, §4).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,8 +185,9 @@ class MovingAverageBatchNorm(BatchStatistics):
     def _update(self, own: Tensor) -> None:
         remember(self.forward_history, own)
         # the first value stands for the past that there is not, instead of the buffer's 1
-        new_weight = torch.where(self.num_batches_tracked == 0, 1.0, self.momentum).to(own.dtype)
-        self.running_second_moment.lerp_(own.mean(0), new_weight)
+        first = (self.num_batches_tracked == 0).to(own.dtype)
+        new_weight = first + (1 - first) * self.momentum
+        move_average(self.running_second_moment, own.mean(0), new_weight)
         self.num_batches_tracked.add_(1)
 
     def population_buffers(self, mean: Tensor, var: Tensor) -> dict[str, Tensor]:

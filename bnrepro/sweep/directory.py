@@ -51,14 +51,11 @@ def write_sweep(directory: Path, sweep: dict[str, Any]) -> None:
 
 def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The new sweep with the old one's further cells: axes may grow or shrink, nothing else may change."""
-    changed = difference(old["base"], new["base"])
-    hashes = {cell["id"]: cell["config_hash"] for cell in old["cells"]}
-    if not changed:
-        changed = [
-            f"norm options of {cell['id']}"
-            for cell in new["cells"]
-            if hashes.get(cell["id"], cell["config_hash"]) != cell["config_hash"]
-        ][:1]
+    both = [norm for norm in new["norms"] if norm in old["norm_options"]]
+    changed = difference(
+        {**old["base"], "norm": {norm: old["norm_options"][norm] for norm in both}},
+        {**new["base"], "norm": {norm: new["norm_options"][norm] for norm in both}},
+    )
     if changed:
         raise UsageError(
             f"{directory}: holds a sweep of another config ({'; '.join(changed)}); choose another --out, "
@@ -67,7 +64,8 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
     ids = {cell["id"] for cell in new["cells"]}
     cells = [*new["cells"], *(cell for cell in old["cells"] if cell["id"] not in ids)]
     axes = {key: _union(new[key], old[key]) for key in ("norms", "batch_sizes", "seeds")}
-    return {**new, **axes, "cells": cells}
+    options = {**old["norm_options"], **new["norm_options"]}
+    return {**new, **axes, "norm_options": options, "cells": cells}
 
 
 def _union(new: list[Any], old: list[Any]) -> list[Any]:

@@ -73,7 +73,7 @@ class Pool:
                 self._workers.append(self._start(index % self._gpus if self._gpus else None))
             for worker in self._workers:
                 self._feed(worker)
-            while any(worker.cell for worker in self._workers):
+            while self._queue or any(worker.cell for worker in self._workers):
                 self._listen()
         finally:
             self._end()
@@ -90,9 +90,8 @@ class Pool:
         worker.cell = self._queue.pop(0) if self._queue else None
         if worker.cell is not None:
             self._view.started(worker.cell)
-            worker.pipe.send(
-                Task(worker.cell.config, worker.cell.directory(self._directory), self._overrides)
-            )
+            task = Task(worker.cell.config, worker.cell.directory(self._directory), self._overrides)
+            self._quietly(lambda pipe: pipe.send(task), worker.pipe)
 
     def _listen(self) -> None:
         by_handle: dict[Any, Worker] = {}
@@ -108,7 +107,7 @@ class Pool:
         try:
             while worker.pipe.poll():
                 self._take(worker, worker.pipe.recv())
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
             worker.process.join()
         if not worker.process.is_alive():
             self._bury(worker)
@@ -122,8 +121,9 @@ class Pool:
         elif isinstance(message, Finished):
             self._finish(cell, message.result)
             self._feed(worker)
-        else:
+        else:  # somebody else's SIGTERM: the next worker continues it
             worker.cell = None
+            self._queue.insert(0, cell)
 
     def _finish(self, cell: Cell, result: dict[str, Any]) -> None:
         self._results[cell.id] = result
@@ -165,7 +165,7 @@ class Pool:
         try:
             action(pipe)
         except OSError:
-            return  # it is gone already
+            return  # it is gone already: `_bury` will hear of it
 
 
 def parse_jobs(jobs: object) -> int | None:

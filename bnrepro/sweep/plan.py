@@ -172,6 +172,7 @@ def sweep_json(plan: Plan) -> dict[str, Any]:
         "norms": list(plan.norms),
         "batch_sizes": list(plan.batch_sizes),
         "seeds": list(plan.seeds),
+        "norm_options": {cell.config.norm.name: dict(cell.config.norm.options) for cell in plan.cells},
         "overrides": list(plan.overrides),
         "cells": [
             {

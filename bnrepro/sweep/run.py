@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bnrepro.config.errors import UsageError
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
 from bnrepro.sweep.lock import exclusive
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
+from bnrepro.sweep.slurm.jobs import read_jobs
+from bnrepro.sweep.slurm.queue import NoAnswer, look
 from bnrepro.sweep.view import View
 from bnrepro.training.device import resolve_device
 from bnrepro.training.record import read_result
@@ -32,19 +38,42 @@ def finished_cells(plan: Plan, directory: Path) -> dict[str, dict[str, Any]]:
     return {cell: result for cell, result in found.items() if result and result["status"] in OVER}
 
 
-def run_sweep(plan: Plan, directory: Path, jobs: int | None) -> Outcome:
-    """Run the cells that are missing on this machine.
+@contextmanager
+def open_sweep(plan: Plan, directory: Path) -> Iterator[tuple[dict[str, dict[str, Any]], list[Cell]]]:
+    """What every launcher starts from: the finished cells' results, and the cells that are missing.
 
     Raises `UsageError` where another sweep is at work in `directory`, or was of another config.
     """
     with exclusive(directory, "a sweep"):
         write_sweep(directory, sweep_json(plan))
         done = finished_cells(plan, directory)
-        todo: list[Cell] = [cell for cell in plan.cells if cell.id not in done]
+        yield done, [cell for cell in plan.cells if cell.id not in done]
+
+
+def run_sweep(plan: Plan, directory: Path, jobs: int | None) -> Outcome:
+    """Run the cells that are missing on this machine.
+
+    Raises `UsageError` as `open_sweep` does, and where jobs of this sweep are in Slurm's queue.
+    """
+    with open_sweep(plan, directory) as (done, todo):
+        _refuse_queued(directory)
         number = jobs or default_jobs(plan.base)
         with View(todo, len(done), number) as view:
             pool = Pool(directory, number, _gpus(plan), plan.overrides, view)
             return Outcome({**done, **pool.run(todo)})
+
+
+def _refuse_queued(directory: Path) -> None:
+    """The locks of cells may not reach from node to node."""
+    try:
+        queued = look(read_jobs(directory)).values()
+    except NoAnswer:
+        return  # no Slurm here: the locks have to do
+    if any(job.alive for job in queued):
+        raise UsageError(
+            f"{directory}: has jobs in Slurm's queue; wait for them, or stop them first: "
+            f"bnrepro cancel {shlex.quote(str(directory))}"
+        )
 
 
 def _gpus(plan: Plan) -> int:

@@ -13,7 +13,18 @@ from bnrepro.sweep.directory import CELLS, read_sweep
 from bnrepro.sweep.lock import FILE as LOCK
 from bnrepro.training.record import CHECKPOINT, PROGRESS, read_result
 
-STATES = ("running", "interrupted", "pending", "completed", "diverged", "failed")
+STATES = (
+    "running",
+    "interrupted",
+    "pending",
+    "completed",
+    "diverged",
+    "failed",
+    "cancelled",
+    "timed out",
+    "lost",
+)
+"""The last three only where Slurm tells how a job ended: `sweep/slurm/states.py`."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,8 @@ def sweep_status(directory: Path) -> list[CellStatus]:
     return [cell_status(directory / CELLS / cell["id"], cell) for cell in cells]
 
 
-def cell_status(directory: Path, cell: dict[str, Any]) -> CellStatus:
-    """The state of one cell of sweep.json."""
+def cell_status(directory: Path, cell: dict[str, Any], running: bool | None = None) -> CellStatus:
+    """The state of one cell of sweep.json; whether it is `running` its lock says, or who knows better."""
     result = read_result(directory)
     total = cell["steps"]
     if result is not None:
@@ -47,8 +58,8 @@ def cell_status(directory: Path, cell: dict[str, Any]) -> CellStatus:
         return CellStatus(
             cell["id"], result["status"], steps, total, None, None, result["error"], result["message"]
         )
-    progress = _read_progress(directory)
-    running = is_locked(directory)
+    progress = read_progress(directory)
+    running = is_locked(directory) if running is None else running
     state = "running" if running else "interrupted" if (directory / CHECKPOINT).exists() else "pending"
     if progress is None or state == "pending":
         return CellStatus(cell["id"], state, 0, total, None, None, {}, "")
@@ -72,7 +83,8 @@ def is_locked(directory: Path) -> bool:
     return False
 
 
-def _read_progress(directory: Path) -> dict[str, Any] | None:
+def read_progress(directory: Path) -> dict[str, Any] | None:
+    """How far the run last said it was, or None."""
     try:
         return json.loads((directory / PROGRESS).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

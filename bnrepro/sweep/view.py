@@ -28,7 +28,7 @@ class View:
     def __init__(
         self, todo: Sequence[Cell], done_before: int, jobs: int, console: Console | None = None
     ) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or Console(stderr=True, highlight=False)
         self._costs = {cell.id: relative_cost(cell) for cell in todo}
         self._jobs = jobs
         self._done_before = done_before

@@ -69,7 +69,7 @@ def _run(task: Task, pipe: Connection, stop: StopFlag) -> Finished | Stopped:
                 task.directory,
                 overrides=task.overrides,
                 stop=stop,
-                report=_Reporter(pipe),
+                report=_Reporter(pipe, stop),
             )
         return Finished(result)
     except Interrupted:
@@ -79,14 +79,18 @@ def _run(task: Task, pipe: Connection, stop: StopFlag) -> Finished | Stopped:
 
 
 class _Reporter:
-    """Passes progress on, but not faster than anyone looks."""
+    """Passes progress on, but not faster than anyone looks; where nobody listens any more, the run stops."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, stop: StopFlag) -> None:
         self._pipe = pipe
+        self._stop = stop
         self._last = 0.0
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         if now - self._last >= REPORT_SECONDS or progress.step == progress.total_steps:
             self._last = now
-            self._pipe.send(progress)
+            try:
+                self._pipe.send(progress)
+            except OSError:
+                self._stop.set()

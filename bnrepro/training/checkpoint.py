@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from bnrepro.training.files import replace_file
 from bnrepro.training.record import CHECKPOINT
+
+COUNTERS = ("epoch", "step", "evaluations", "train_seconds", "evaluation_seconds")
 
 
 @dataclass
@@ -21,23 +23,51 @@ class Position:
     """Finished epochs."""
     step: int = 0
     """Steps done in the epoch under way."""
-    losses: list[float] = field(default_factory=list)
-    """Mean loss of every step of the epoch under way."""
-    wrong: int = 0
-    """Training images of the epoch under way that were misclassified."""
     evaluations: int = 0
     """Lines of metrics.jsonl that belong to this point."""
     train_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    _losses: list[Tensor] = field(default_factory=list)
+    _wrong: list[Tensor] = field(default_factory=list)
+
+    def note(self, losses: Tensor, wrong: Tensor, step: int) -> None:
+        """Add some steps: the loss of each, the misclassified images of all. They stay on the device."""
+        self._losses.append(losses)
+        self._wrong.append(wrong)
+        self.step = step
+
+    def losses(self, first: int = 0) -> Tensor:
+        """The loss of every step of the epoch under way, from step `first` on."""
+        self._losses = [torch.cat(self._losses)]
+        return self._losses[0][first:]
+
+    def wrong(self) -> int:
+        """Training images of the epoch under way that were misclassified."""
+        return int(torch.stack(self._wrong).sum())
+
+    def next_epoch(self) -> None:
+        """The epoch under way is over, and its evaluation too."""
+        self.step = 0
+        self._losses, self._wrong = [], []
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: plain numbers and tensors."""
+        kept: dict[str, Any] = {name: getattr(self, name) for name in COUNTERS}
+        if self.step:
+            kept |= {"losses": self.losses(), "wrong": self.wrong()}
+        return kept
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Position:
+        position = cls(**{name: state[name] for name in COUNTERS})
+        if position.step:
+            losses = state["losses"]
+            position.note(losses, torch.tensor(state["wrong"], device=losses.device), position.step)
+        return position
 
 
-def save(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, position: Position) -> None:
+def save(directory: Path, state: dict[str, Any]) -> None:
     """Write `checkpoint.pt` atomically."""
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "position": asdict(position),
-    }
     replace_file(directory / CHECKPOINT, lambda path: torch.save(state, path))
 
 
@@ -47,10 +77,3 @@ def load(directory: Path, device: torch.device) -> dict[str, Any] | None:
     if not path.exists():
         return None
     return torch.load(path, map_location=device, weights_only=True)
-
-
-def restore(state: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> Position:
-    """Put a loaded state into model and optimizer."""
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return Position(**state["position"])

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bnrepro.data.resident import ResidentFeed, epoch_table, evaluation_order
+from bnrepro.data.feed import Feed
+from bnrepro.data.resident import evaluation_order
 from bnrepro.norms.batch_statistics import batch_statistics_layers, looking_on, replaced_buffers
+from bnrepro.training.distributed import World
 from bnrepro.training.moments import LayerMoments, observed_moments
 
 Forward = Callable[[Tensor], Tensor]
@@ -22,12 +24,13 @@ class Evaluator:
     model: nn.Module
     forward: Forward
     """The model under the run's precision: `x: (N, C, H, W)` to logits."""
-    train: ResidentFeed
-    test: ResidentFeed
+    train: Feed
+    test: Feed
     batch_size: int
     norm_batch_size: int
     precise_images: int
     seed: int
+    world: World
 
     @torch.inference_mode()
     def errors(self, statistics: Iterable[str], epoch: int) -> tuple[dict[str, float], LayerMoments | None]:
@@ -59,25 +62,26 @@ class Evaluator:
 
         With training's augmentation, in an order and with draws of their own.
         """
-        table = epoch_table(
-            self.seed, epoch, len(self.train), self.train.padding, self.train.augment, stream="precise"
-        )
+        table = self.train.table(self.seed, epoch, "precise")
         images = min(self.precise_images, len(self.train))
-        images -= images % self.norm_batch_size
+        images = max(images - images % self.norm_batch_size, self.norm_batch_size)
         with looking_on(self.model), observed_moments(self.model) as moments:
-            for start, stop in self._slices(images):
-                self.forward(self.train.batches(table, slice(start, stop))[0])
+            parts = (slice(*part) for part in self._slices(images, self.norm_batch_size))
+            for x, _ in self.train.train_batches(table, parts):
+                self.forward(x)
+        for layer in moments.values():
+            layer.sum_over(self.world)
         return moments
 
-    def _slices(self, images: int) -> Iterator[tuple[int, int]]:
-        """Forward passes of whole groups, about `batch_size` images each."""
-        size = max(1, self.batch_size // self.norm_batch_size) * self.norm_batch_size
-        for start in range(0, images, size):
+    def _slices(self, images: int, group: int) -> Iterator[tuple[int, int]]:
+        """This process's forward passes: whole groups, about `batch_size` images each."""
+        size = max(1, self.batch_size // group) * group
+        for start in self.world.share(range(0, images, size)):
             yield start, min(start + size, images)
 
     def _fixed_batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
-        for start in range(0, len(self.test), self.batch_size):
-            x, y = self.test.plain(slice(start, start + self.batch_size))
+        parts = (slice(*part) for part in self._slices(len(self.test), 1))
+        for x, y in self.test.test_batches(parts):
             yield x, y, len(y)
 
     def _shuffled_groups(self) -> Iterator[tuple[Tensor, Tensor, int]]:
@@ -86,8 +90,9 @@ class Evaluator:
         order = evaluation_order(images)
         missing = -images % self.norm_batch_size
         filled = torch.cat([order, order.repeat(missing // images + 1)[:missing]])
-        for start, stop in self._slices(len(filled)):
-            x, y = self.test.plain(filled[start:stop])
+        slices = list(self._slices(len(filled), self.norm_batch_size))
+        batches = self.test.test_batches(filled[start:stop] for start, stop in slices)
+        for (start, stop), (x, y) in zip(slices, batches, strict=True):
             yield x, y, min(stop, images) - start
 
     def _error(self, batches: Iterable[tuple[Tensor, Tensor, int]]) -> float:
@@ -95,4 +100,5 @@ class Evaluator:
         for x, y, counted in batches:
             guesses = self.forward(x).argmax(1)
             wrong += (guesses[:counted] != y[:counted]).sum()
+        self.world.sum_(wrong)
         return 100.0 * wrong.item() / len(self.test)

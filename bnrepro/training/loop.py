@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnrepro.data.resident import EpochTable, ResidentFeed
+from bnrepro.data.feed import Feed
 from bnrepro.training.checkpoint import Position
+from bnrepro.training.distributed import World
 from bnrepro.training.optimizer import set_lr
-
-CHUNK_IMAGES = 256
-"""Images that are augmented at once: at small batches one call for many steps, and a pause between."""
 
 
 @dataclass(frozen=True)
@@ -39,38 +38,45 @@ class Trainer:
 
     model: nn.Module
     forward: Callable[[Tensor], Tensor]
-    """The model under the run's precision: `x: (N, C, H, W)` to logits."""
+    """The model under the run's precision and processes: `x: (N, C, H, W)` to logits."""
     optimizer: torch.optim.Optimizer
     lr: Callable[[int], float]
     """The rate by step, from 0 over the whole run."""
-    feed: ResidentFeed
+    feed: Feed
     sgd_batch_size: int
     steps_per_epoch: int
     total_steps: int
+    world: World
 
     def __post_init__(self) -> None:
         self._scheduled = [m for m in self.model.modules() if hasattr(m, "schedule")]
 
-    def train_epoch(self, table: EpochTable, position: Position, pause: Callable[[Chunk], None]) -> None:
+    def train_epoch(self, table: Any, position: Position, pause: Callable[[Chunk], None]) -> None:
         """Take the steps that are left of an epoch, noting them in `position`.
 
-        `pause` is called between chunks of steps; what it raises ends the epoch there. Raises `Diverged`.
+        `pause` is called between chunks of steps; what it raises ends the epoch there. Raises `Diverged`: on
+        the CPU after the chunk, elsewhere at the epoch's end, so that the device is not waited for.
         """
         size = self.sgd_batch_size
-        steps = max(1, CHUNK_IMAGES // size)
-        while position.step < self.steps_per_epoch:
+        local = size // self.world.size
+        steps = max(1, self.feed.chunk_images // size)
+        firsts = range(position.step, self.steps_per_epoch, steps)
+        chunks = [(first, min(first + steps, self.steps_per_epoch)) for first in firsts]
+        batches = self.feed.train_batches(table, (self.world.positions(*chunk, size) for chunk in chunks))
+        for first, last in chunks:
             start = time.perf_counter()
-            first, last = position.step, min(position.step + steps, self.steps_per_epoch)
-            x, y = self.feed.batches(table, slice(first * size, last * size))
+            x, y = next(batches)
             done = position.epoch * self.steps_per_epoch + first
-            losses, wrong = self._steps(x.split(size), y.split(size), done)
-            position.losses += losses.tolist()
-            position.wrong += int(wrong)
-            position.step = last
-            self._check_finite(losses, done, position.epoch + 1)
+            losses, wrong = self._steps(x.split(local), y.split(local), done)
+            self.world.mean_(losses)
+            self.world.sum_(wrong)
+            position.note(losses, wrong, last)
+            if x.device.type == "cpu":
+                self._check_finite(position, first)
             seconds = time.perf_counter() - start
             position.train_seconds += seconds
             pause(Chunk(images=(last - first) * size, seconds=seconds))
+        self._check_finite(position, 0)
 
     def _steps(
         self, images: tuple[Tensor, ...], labels: tuple[Tensor, ...], done: int
@@ -91,8 +97,11 @@ class Trainer:
         losses = F.cross_entropy(logits, target, reduction="none").view(len(outputs), -1).mean(1)
         return losses, (logits.argmax(1) != target).sum()
 
-    def _check_finite(self, losses: Tensor, done: int, epoch: int) -> None:
+    def _check_finite(self, position: Position, first: int) -> None:
+        """Raises `Diverged` for the first bad loss among the epoch's steps from `first` on."""
+        losses = position.losses(first)
         finite = torch.isfinite(losses)
         if not finite.all():
             bad = int((~finite).nonzero()[0])
-            raise Diverged(losses[bad].item(), done + bad, epoch)
+            step = position.epoch * self.steps_per_epoch + first + bad
+            raise Diverged(losses[bad].item(), step, position.epoch + 1)

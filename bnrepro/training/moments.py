@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 
 from bnrepro.norms.batch_statistics import batch_statistics_layers
+from bnrepro.training.distributed import World
 
 
 class Moments:
     """Running sums over equal groups of one layer's group means and biased variances, in float64."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int, device: torch.device) -> None:
         self.groups = 0
-        self._sums: dict[str, Tensor] = {}
+        self._sums = {
+            key: torch.zeros(channels, dtype=torch.float64, device=device) for key in ("m", "mm", "v", "vv")
+        }
 
     def add(self, mean: Tensor, var: Tensor) -> None:
         """`mean`, `var`: `(groups, C)`."""
         mean, var = mean.double(), var.double()
         self.groups += mean.shape[0]
         for key, values in {"m": mean, "mm": mean.square(), "v": var, "vv": var.square()}.items():
-            self._sums[key] = self._sums.get(key, 0) + values.sum(0)
+            self._sums[key] += values.sum(0)
+
+    def sum_over(self, world: World) -> None:
+        """Add what the other processes have seen."""
+        groups = torch.tensor(self.groups, device=self._sums["m"].device)
+        world.sum_(groups, *self._sums.values())
+        self.groups = int(groups)
 
     def _mean(self, key: str) -> Tensor:
         return self._sums[key] / self.groups
@@ -85,7 +95,9 @@ class LayerMoments(dict[str, Moments]):
 def observed_moments(model: nn.Module) -> Iterator[LayerMoments]:
     """Collect every layer's moments from the forward passes inside the block."""
     layers = batch_statistics_layers(model)
-    moments = LayerMoments({name: Moments() for name in layers})
+    moments = LayerMoments(
+        {name: Moments(layer.weight.numel(), layer.weight.device) for name, layer in layers.items()}
+    )
     before = {name: layer.observer for name, layer in layers.items()}
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,9 @@ def read_result(directory: Path) -> dict[str, Any] | None:
 
 
 def check_same_config(directory: Path, config: RunConfig) -> None:
-    """Raises `UsageError` with the keys that differ, where the directory belongs to another config."""
+    """Raises `UsageError` with the keys that differ, where the directory holds work of another config."""
     path = directory / CONFIG
-    if not path.exists():
+    if not path.exists() or not any((directory / name).exists() for name in (METRICS, CHECKPOINT, RESULT)):
         return
     stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     if changed := difference(stored or {}, to_dict(config)):
@@ -48,51 +48,59 @@ def check_same_config(directory: Path, config: RunConfig) -> None:
 
 @dataclass
 class Record:
-    """An open run directory."""
+    """An open run directory; without `writes`, what a run's further processes know of it."""
 
     directory: Path
     config: RunConfig
-    metrics: list[Metrics]
+    writes: bool = True
+    metrics: list[Metrics] = field(default_factory=list)
 
-    @classmethod
-    def open(
-        cls, directory: Path, config: RunConfig, environment: dict[str, Any], overrides: Sequence[str]
-    ) -> Record:
-        """Create or reopen a run directory. Raises `UsageError` if it belongs to another config."""
-        check_same_config(directory, config)
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / RESULT).unlink(missing_ok=True)  # a failed try; finished ones never get here
-        write_text(directory / CONFIG, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
-        write_text(directory / OVERRIDES, "".join(f"{line}\n" for line in overrides))
-        write_json(directory / ENV, environment)
-        return cls(directory, config, _read_metrics(directory / METRICS))
+    def open(self, environment: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Create the directory, or read what an interrupted run left there."""
+        self.metrics = read_metrics(self.directory / METRICS)
+        if not self.writes:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / RESULT).unlink(missing_ok=True)  # a failed try; finished ones never get here
+        config = yaml.safe_dump(to_dict(self.config), sort_keys=False, allow_unicode=True)
+        write_text(self.directory / CONFIG, config)
+        write_text(self.directory / OVERRIDES, "".join(f"{line}\n" for line in overrides))
+        write_json(self.directory / ENV, environment)
+
+    def forget_checkpoint(self) -> None:
+        """Not even a later call is to find it."""
+        if self.writes:
+            (self.directory / CHECKPOINT).unlink(missing_ok=True)
 
     def cut_back(self, evaluations: int) -> None:
         """Forget what came after the checkpoint, so that the run writes it again."""
         self.metrics = self.metrics[:evaluations]
-        text = "".join(json.dumps(line) + "\n" for line in self.metrics)
-        write_text(self.directory / METRICS, text)
-        shutil.rmtree(self.directory / TENSORBOARD, ignore_errors=True)
+        if self.writes:
+            write_text(self.directory / METRICS, "".join(json.dumps(line) + "\n" for line in self.metrics))
+            shutil.rmtree(self.directory / TENSORBOARD, ignore_errors=True)
 
     def append(self, line: Metrics) -> None:
         """Add one evaluation to `metrics.jsonl`."""
         self.metrics.append(line)
-        with (self.directory / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if self.writes:
+            with (self.directory / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
 
     def progress(self, step: int, epoch: int, images_per_second: float) -> None:
         """Say how far the run is, for `bnrepro status`."""
-        line = {"step": step, "epoch": epoch, "images_per_second": images_per_second}
-        write_json(self.directory / PROGRESS, line)
+        if self.writes:
+            line = {"step": step, "epoch": epoch, "images_per_second": images_per_second}
+            write_json(self.directory / PROGRESS, line)
 
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Write `result.json`: from now on the run is over."""
-        (self.directory / PROGRESS).unlink(missing_ok=True)
-        write_json(self.directory / RESULT, result)
+        if self.writes:
+            (self.directory / PROGRESS).unlink(missing_ok=True)
+            write_json(self.directory / RESULT, result)
         return result
 
 
-def _read_metrics(path: Path) -> list[Metrics]:
+def read_metrics(path: Path) -> list[Metrics]:
     """The lines that are whole: a kill may have cut the last one."""
     lines: list[Metrics] = []
     if path.exists():

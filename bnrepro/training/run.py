@@ -15,15 +15,15 @@ from bnrepro.data import load_data
 from bnrepro.training import checkpoint
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.device import peak_memory_bytes, prepare_device, reset_peak_memory
+from bnrepro.training.distributed import World
 from bnrepro.training.environment import environment
 from bnrepro.training.interrupt import Interrupted, StopFlag
 from bnrepro.training.loop import Chunk, Diverged, Trainer
 from bnrepro.training.measure import evaluation_due, is_final, last_errors, run_error
 from bnrepro.training.record import TENSORBOARD, Record, check_same_config, read_result, result_head
-from bnrepro.training.session import Session
+from bnrepro.training.session import ALL_STATISTICS, ALONE, Session
 from bnrepro.training.tensorboard import TensorBoard
 
-ALL_STATISTICS = ("running", "precise", "batch")
 OVER = ("completed", "diverged")
 NOTE_SECONDS = 5.0
 
@@ -50,22 +50,25 @@ def run(
     resume: bool = True,
     stop: StopFlag | None = None,
     report: Report = lambda progress: None,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """Train and evaluate one cell in `directory`, and return its `result.json`.
 
     A finished directory is returned as it is; an interrupted one is continued from its checkpoint
     (`resume=False`: started again). A run that diverges or fails returns a result that says so. Raises
     `UsageError` for what the user can mend, and `Interrupted` once `stop` is set and the checkpoint written.
+    Every process of `world` calls this; the main one writes.
     """
     check_same_config(directory, config)
     result = read_result(directory)
     if resume and result is not None and result["status"] in OVER:
         return result
     device = prepare_device(config)
-    record = Record.open(directory, config, environment(device), overrides)
+    record = Record(directory, config, writes=world.is_main)
+    record.open(environment(device), overrides)
     try:
         reset_peak_memory(device)
-        session = Session.prepare(config, load_data(config.data), device)
+        session = Session.prepare(config, load_data(config.data), device, world)
         return Run.open(session, record, resume=resume, stop=stop or StopFlag(), report=report).finish()
     except (UsageError, Interrupted):
         raise
@@ -92,10 +95,11 @@ class Run:
 
     @classmethod
     def open(cls, session: Session, record: Record, *, resume: bool, stop: StopFlag, report: Report) -> Run:
-        """Go back to the checkpoint, if there is one."""
-        trainer = session.trainer
+        """Go back to the checkpoint, if there is one. `resume=False`: forget it."""
+        if not resume:
+            record.forget_checkpoint()
         state = checkpoint.load(record.directory, session.device) if resume else None
-        position = checkpoint.restore(state, trainer.model, trainer.optimizer) if state else Position()
+        position = session.restore(state) if state else Position()
         record.cut_back(position.evaluations)
         return cls(session, record, position, stop, report)
 
@@ -122,7 +126,7 @@ class Run:
         return self.record.finish(result)
 
     def _tensorboard(self) -> Any:
-        if self.config.tensorboard:
+        if self.config.tensorboard and self.session.world.is_main:
             return TensorBoard(self.record.directory / TENSORBOARD)
         return NoTensorBoard()
 
@@ -130,12 +134,13 @@ class Run:
         position = self.position
         self.trainer.train_epoch(self.session.table(position.epoch), position, self._pause)
         position.epoch += 1
+        self.session.world.average_buffers(self.trainer.model)
         if evaluation_due(position.epoch, self.config.epochs, self.config.evaluation.every):
             line = self._evaluate()
             self.record.append(line)
             board.evaluation(line)
             position.evaluations += 1
-        position.step, position.losses, position.wrong = 0, [], 0
+        position.next_epoch()
         self._save()
 
     def _pause(self, chunk: Chunk) -> None:
@@ -152,14 +157,17 @@ class Run:
         if now - self._last_noted > NOTE_SECONDS:
             self.record.progress(progress.step, progress.epoch, progress.images_per_second)
             self._last_noted = now
-        if self.stop.wanted:
+        due = now - self._last_saved > 60 * self.config.checkpoint.every_minutes
+        stop, save = self.session.world.any(self.stop.wanted, due)
+        if stop or save:
             self._save()
+        if stop:
             raise Interrupted
-        if now - self._last_saved > 60 * self.config.checkpoint.every_minutes:
-            self._save()
 
     def _save(self) -> None:
-        checkpoint.save(self.record.directory, self.trainer.model, self.trainer.optimizer, self.position)
+        state = self.session.state(self.position)
+        if self.session.world.is_main:
+            checkpoint.save(self.record.directory, state)
         self._last_saved = time.monotonic()
 
     def _evaluate(self) -> dict[str, Any]:
@@ -177,8 +185,8 @@ class Run:
             "epoch": position.epoch,
             "step": step,
             "lr": trainer.lr(step - 1),
-            "loss": sum(position.losses) / len(position.losses),
-            "train_error": 100.0 * position.wrong / images,
+            "loss": position.losses().double().mean().item(),
+            "train_error": 100.0 * position.wrong() / images,
             "error": errors,
             "images_per_second": step * trainer.sgd_batch_size / position.train_seconds,
             "train_seconds": position.train_seconds,
@@ -198,14 +206,14 @@ class Run:
     def _result(
         self, status: str, error: dict[str, float], last: dict[str, list[float]], message: str
     ) -> dict[str, Any]:
-        position = self.position
+        position, norm_batch = self.position, self.session.evaluator.norm_batch_size
         steps = position.epoch * self.trainer.steps_per_epoch + position.step
         return {
             **result_head(self.config),
             "status": status,
             "workers": self.session.sizes.workers,
             "sgd_batch_size": self.session.sizes.sgd_batch_size,
-            "norm_batch_size": self.session.sizes.norm_batch_size if self.session.batch_statistics else None,
+            "norm_batch_size": norm_batch if self.session.batch_statistics else None,
             "data": self.session.dataset.name,
             "error": error,
             "last_errors": last,

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
-from bnrepro.data.resident import EpochTable, ResidentFeed, epoch_table
+from bnrepro.data.feed import Feed
 from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, find_factory
+from bnrepro.norms.batch_statistics import batch_statistics_layers
+from bnrepro.training.checkpoint import Position
+from bnrepro.training.distributed import World
 from bnrepro.training.evaluation import Evaluator
 from bnrepro.training.loop import Trainer
 from bnrepro.training.optimizer import build_optimizer
 from bnrepro.training.protocol import BatchSizes, batch_sizes, steps_per_epoch
 from bnrepro.training.schedule import lr_schedule, scaled_lr
 from bnrepro.training.streams import initial_weights
+
+ALONE = World()
+ALL_STATISTICS = ("running", "precise", "batch")
 
 
 @dataclass(frozen=True)
@@ -31,38 +38,57 @@ class Session:
     sizes: BatchSizes
     trainer: Trainer
     evaluator: Evaluator
+    world: World
     batch_statistics: bool
 
     @classmethod
-    def prepare(cls, config: RunConfig, dataset: Dataset, device: torch.device) -> Session:
+    def prepare(
+        cls, config: RunConfig, dataset: Dataset, device: torch.device, world: World = ALONE
+    ) -> Session:
         """Build model, optimizer, feeds and evaluator. Raises `UsageError` for sizes that cannot be."""
         sizes = batch_sizes(config.protocol, config.batch_size)
+        world.check(sizes)
         layers = norm_layers(config, sizes)
         with initial_weights(config.seed):
             model = build_network(config, layers, dataset)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         forward = with_precision(model, config.precision, device)
-        train, test = (
-            ResidentFeed(split, dataset.mean, dataset.std, config.data.padding, config.data.augment, device)
-            for split in (dataset.train, dataset.test)
-        )
-        trainer = _trainer(config, sizes, model, forward, train)
+        train, test = dataset.feeds(config.data, device)
+        parallel = with_precision(world.parallel(model), config.precision, device)
+        trainer = _trainer(config, sizes, model, parallel, train, world)
         evaluator = Evaluator(
             model=model,
             forward=forward,
             train=train,
             test=test,
             batch_size=config.evaluation.batch_size,
-            norm_batch_size=sizes.norm_batch_size,
+            norm_batch_size=normalization_batch(model, sizes),
             precise_images=config.evaluation.precise_images,
             seed=config.seed,
+            world=world,
         )
-        return cls(config, device, dataset, sizes, trainer, evaluator, layers.traits.batch_statistics)
+        return cls(config, device, dataset, sizes, trainer, evaluator, world, layers.traits.batch_statistics)
 
-    def table(self, epoch: int) -> EpochTable:
+    def table(self, epoch: int) -> Any:
         """The draws of an epoch, counted from 0."""
-        data = self.config.data
-        return epoch_table(self.config.seed, epoch, len(self.trainer.feed), data.padding, data.augment)
+        return self.trainer.feed.table(self.config.seed, epoch)
+
+    def state(self, position: Position) -> dict[str, Any]:
+        """What a checkpoint keeps. Every process has to call this."""
+        model, optimizer = self.trainer.model, self.trainer.optimizer
+        return {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "position": position.state(),
+            "buffers": self.world.gather_buffers(model),
+        }
+
+    def restore(self, state: dict[str, Any]) -> Position:
+        """Put a checkpoint into model and optimizer."""
+        self.trainer.model.load_state_dict(state["model"])
+        self.trainer.optimizer.load_state_dict(state["optimizer"])
+        self.world.scatter_buffers(self.trainer.model, state["buffers"])
+        return Position.from_state(state["position"])
 
 
 def _trainer(
@@ -70,7 +96,8 @@ def _trainer(
     sizes: BatchSizes,
     model: nn.Module,
     forward: Callable[[Tensor], Tensor],
-    feed: ResidentFeed,
+    feed: Feed,
+    world: World,
 ) -> Trainer:
     steps = steps_per_epoch(len(feed), sizes)
     peak = scaled_lr(config.optimizer, sizes.sgd_batch_size)
@@ -83,6 +110,7 @@ def _trainer(
         sgd_batch_size=sizes.sgd_batch_size,
         steps_per_epoch=steps,
         total_steps=config.epochs * steps,
+        world=world,
     )
 
 
@@ -95,12 +123,19 @@ def norm_layers(config: RunConfig, sizes: BatchSizes) -> NormLayers:
     )
 
 
+def normalization_batch(model: nn.Module, sizes: BatchSizes) -> int:
+    """Images whose statistics the layers share: the protocol's, unless the norm has its own (`bn_sync`)."""
+    layers = batch_statistics_layers(model).values()
+    shared = (layer.norm_batch_size or sizes.sgd_batch_size for layer in layers)
+    return max(shared, default=sizes.norm_batch_size)
+
+
 def build_network(config: RunConfig, layers: NormLayers, dataset: Dataset) -> nn.Module:
     return build_model(
         config.model.name,
         norm=layers,
         num_classes=len(dataset.classes),
-        in_channels=dataset.train.images.shape[-1],
+        in_channels=dataset.in_channels,
         zero_init_last=config.model.zero_init_last,
         **config.model.options,
     )

@@ -80,6 +80,7 @@ class SyntheticSweep:
                         "config_hash": f"{norm}.{size}.{seed}.{sorted(options.items())}.{sorted(self.base)}",
                         "shared": shared,
                         "steps": 10240 // size * self.epochs,
+                        "workers": {"coupled": 1, "workers": 8}.get(self.protocol, 256 // size),
                         "sgd_batch_size": {"coupled": size, "workers": 8 * size, "fixed_sgd": 256}[
                             self.protocol
                         ],
@@ -95,33 +96,35 @@ class SyntheticSweep:
         error = self.error(cell["norm"], cell["batch_size"], cell["seed"])
         if self.metrics:
             (directory / "metrics.jsonl").write_text(self._metrics(error["running"], state))
-        if state == "diverged":
-            error = dict.fromkeys(error, CHANCE)
-        elif state == "failed":
-            error = {}
-        result = {
+        (directory / "result.json").write_text(json.dumps(self._result(cell, state, error)))
+
+    def _result(self, cell: dict[str, Any], state: str, error: dict[str, float]) -> dict[str, Any]:
+        head = {
             "schema": 1,
             "status": state,
-            **{key: cell[key] for key in ("norm", "batch_size", "seed")},
+            **{key: cell[key] for key in ("norm", "batch_size", "seed", "config_hash")},
             "protocol": self.protocol,
-            "workers": {"coupled": 1, "workers": 8}.get(self.protocol, 256 // cell["batch_size"]),
-            "sgd_batch_size": cell["sgd_batch_size"],
-            "norm_batch_size": cell["norm_batch_size"],
             "model": "resnet8",
-            "data": "CIFAR-10 (image folder)",
             "epochs": self.epochs,
-            "error": error,
-            "last_errors": {statistic: [value] for statistic, value in error.items()},
-            "train_error": 33.25 if error else None,
+        }
+        if state == "failed":
+            return head | {
+                "error": {},
+                "last_errors": {},
+                "message": "Expected more than 1 value per channel",
+            }
+        diverged = state == "diverged"
+        return head | {
+            **{key: cell[key] for key in ("workers", "sgd_batch_size", "norm_batch_size")},
+            "data": "CIFAR-10 (image folder)",
+            "error": dict.fromkeys(error, CHANCE) if diverged else error,
+            "last_errors": {} if diverged else {name: [value] for name, value in error.items()},
+            "train_error": None if diverged else 33.25,
             "wall_seconds": 61.5,
             "images_per_second": 812.4,
             "peak_memory_bytes": 314572800,
-            "config_hash": cell["config_hash"],
-            "message": {"failed": "Expected more than 1 value per channel", "diverged": "loss at step 7"}.get(
-                state, ""
-            ),
+            "message": "loss was nan at step 7" if diverged else "",
         }
-        (directory / "result.json").write_text(json.dumps(result))
 
     def _metrics(self, final: float, state: str) -> str:
         last = self.epochs if state == "completed" else self.epochs // 2

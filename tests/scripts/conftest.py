@@ -3,13 +3,10 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-Script = Callable[..., "subprocess.CompletedProcess[str]"]
+from shell_scripts import ROOT, Script
 
 
 @pytest.fixture
@@ -35,10 +32,3 @@ def script(tree: Path, tmp_path: Path) -> Script:
         )
 
     return call
-
-
-def executable(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o755)
-    return path

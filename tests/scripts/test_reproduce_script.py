@@ -1,4 +1,4 @@
-"""scripts/reproduce.sh: a user's arguments reach the sweep, its exit code reaches the user, the figure is drawn.
+"""scripts/reproduce.sh: arguments reach the sweep, its exit code the user, and the figure is drawn.
 
 `bnrepro` is a stand-in that records its arguments and ends as each test says.
 """
@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from .conftest import Script, executable
+from shell_scripts import Script, executable
 
 BNREPRO = """#!/usr/bin/env bash
 printf '%s\\0' "$@" >>"$FAKE_LOG"
@@ -70,8 +69,12 @@ def test_it_ends_by_saying_where_everything_is(script: Script, log: Path) -> Non
     assert "tensorboard --logdir results/runs/digits-coupled" in output.replace("\\ ", " ")
 
 
-@pytest.mark.parametrize("directory", ["with space/and 'quote'", "$(touch oops)", "two\nlines", "größe", "-dash"])
-def test_awkward_directories_reach_the_plot(script: Script, log: Path, tmp_path: Path, directory: str) -> None:
+@pytest.mark.parametrize(
+    "directory", ["with space/and 'quote'", "$(touch oops)", "two\nlines", "größe", "-dash"]
+)
+def test_awkward_directories_reach_the_plot(
+    script: Script, log: Path, tmp_path: Path, directory: str
+) -> None:
     script("reproduce.sh", FAKE_LAST=f"bnrepro plot {shlex.quote(directory)}\n")
     assert calls(log)[1] == ["plot", "--", directory]
     assert not (tmp_path / "oops").exists()
@@ -105,7 +108,11 @@ def test_a_failed_plot_is_not_hidden(script: Script, log: Path) -> None:
 def test_ctrl_c_lets_the_sweep_finish_its_last_words(tree: Path, log: Path) -> None:
     command = ["bash", str(tree / "scripts" / "reproduce.sh")]
     with subprocess.Popen(
-        command, env=os.environ | {"FAKE_WAIT": "1"}, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=os.environ | {"FAKE_WAIT": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"

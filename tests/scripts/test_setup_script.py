@@ -8,8 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-from .conftest import ROOT, Script, executable
+from shell_scripts import ROOT, Script, executable
 
 PYTHON = """#!/bin/sh
 # A stand-in for python3: FAKE_VERSION, FAKE_VENV=1 (no venv module), FAKE_PREFIX
@@ -141,7 +140,8 @@ def test_constraints_pin_every_dependency_and_hold_no_address() -> None:
     lines = (ROOT / "scripts" / "constraints.txt").read_text().splitlines()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = project["project"]["dependencies"] + project["build-system"]["requires"] + ["uv"]
-    wanted += sum(project["project"]["optional-dependencies"].values(), [])
+    for extra in project["project"]["optional-dependencies"].values():
+        wanted += extra
     names = {normalized(re.split(r"[<>=\[ ]", requirement)[0]) for requirement in wanted}
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in lines)
     assert lines == sorted(lines)

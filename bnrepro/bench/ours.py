@@ -1,0 +1,28 @@
+"""(a) bnrepro's own training loop, as its sweep's workers run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bnrepro.bench.images import bench_images
+from bnrepro.bench.processes import Speed
+from bnrepro.config.schema import RunConfig
+from bnrepro.training.device import peak_memory_bytes, prepare_device, reset_peak_memory
+from bnrepro.training.session import Session
+from bnrepro.training.timing import at_standstill, time_training
+
+
+def prepare(config: RunConfig) -> Session:
+    """A session on this process's device."""
+    device = prepare_device(config)
+    reset_peak_memory(device)
+    return Session.prepare(at_standstill(config), bench_images(config.data), device)
+
+
+def training_loop(config: RunConfig, seconds: float, start: Callable[[], object]) -> Speed:
+    """Training steps of one worker: data, augmentation, step and sums; no evaluation, no files."""
+    session = prepare(config)
+    time_training(session, 0.0)
+    start()
+    images, elapsed = time_training(session, seconds)
+    return Speed(images, elapsed, peak_memory_bytes(session.device))

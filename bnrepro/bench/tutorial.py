@@ -1,0 +1,120 @@
+"""(b) The tutorial loop: what public scripts for CIFAR ResNets do, step for step."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from bnrepro.bench.images import bench_images
+from bnrepro.bench.processes import Speed, peak_of_loader_processes
+from bnrepro.config.schema import DataConfig, RunConfig
+from bnrepro.data import ResidentDataset
+from bnrepro.training.device import peak_memory_bytes, prepare_device, reset_peak_memory
+from bnrepro.training.protocol import batch_sizes
+from bnrepro.training.schedule import scaled_lr
+from bnrepro.training.session import build_network, norm_layers, with_precision
+from bnrepro.training.timing import at_standstill, wait_for
+
+LOADER_WORKERS = (0, 2, 4)
+
+
+class ImageSet(TorchDataset):
+    """A data set of torchvision's form: an array and a list; each image is decoded when it is asked for."""
+
+    def __init__(self, dataset: ResidentDataset, transform: Callable[[Image.Image], Tensor]) -> None:
+        self.data = dataset.train.images.numpy()
+        self.targets = dataset.train.labels.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.data[index])), self.targets[index]
+
+
+def image_set(config: DataConfig) -> ImageSet:
+    """The benchmark's images with the transforms of `data.augment`."""
+    from torchvision import transforms
+
+    dataset = bench_images(config)
+    steps: list[Any] = []
+    if config.augment != "none":
+        steps.append(transforms.RandomCrop(dataset.train.images.shape[1], padding=config.padding))
+    if config.augment == "crop_flip":
+        steps.append(transforms.RandomHorizontalFlip())
+    steps += [transforms.ToTensor(), transforms.Normalize(dataset.mean, dataset.std)]
+    return ImageSet(dataset, transforms.Compose(steps))
+
+
+def tutorial_loop(
+    config: RunConfig, seconds: float, start: Callable[[], object], *, loader_workers: int
+) -> Speed:
+    """Images through a `DataLoader`, the same model, eager, all cores in one process, `loss.item()` each step."""
+    config = at_standstill(config)
+    device = prepare_device(config)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # torch's default, whatever OMP_NUM_THREADS says
+    reset_peak_memory(device)
+    sizes = batch_sizes(config.protocol, config.batch_size)
+    size = sizes.sgd_batch_size
+    images = image_set(config.data)
+    model = build_network(config, norm_layers(config, sizes), bench_images(config.data)).to(device)
+    forward = with_precision(model, config.precision, device)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=scaled_lr(config.optimizer, size),
+        momentum=config.optimizer.momentum,
+        nesterov=config.optimizer.nesterov,
+        weight_decay=config.optimizer.weight_decay,
+    )
+    loader = DataLoader(
+        images,
+        batch_size=size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=loader_workers,
+        pin_memory=device.type == "cuda",
+    )
+    batches = _forever(loader)
+    total_loss = 0.0
+
+    def step() -> None:
+        nonlocal total_loss
+        x, y = next(batches)
+        x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(forward(x), y)
+        loss.backward()
+        optimizer.step()
+        total_loss += loss.item()
+
+    for _ in range(2 * loader_workers + 3):  # until the loader's workers are no longer ahead of their time
+        step()
+    wait_for(device)
+    start()
+    steps = 0
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        step()
+        steps += 1
+    wait_for(device)
+    elapsed = time.perf_counter() - begin
+    batches.close()  # ends the loader's processes, so that their memory is known
+    memory = peak_memory_bytes(device)
+    if device.type != "cuda":
+        memory += loader_workers * peak_of_loader_processes()
+    return Speed(steps * size, elapsed, memory)
+
+
+def _forever(loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+    while True:
+        yield from loader

@@ -1,0 +1,160 @@
+"""Which files there are, and their classes: listed once, then from the cache while no folder changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bnrepro.config.errors import UsageError
+from bnrepro.data.cache import locked
+from bnrepro.data.folder_tree import check_same_classes, class_names, evaluation_folder, refuse
+from bnrepro.data.streaming.devkit import flat_labels, is_flat
+from bnrepro.data.streaming.names import FileNames
+
+SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+FORMAT = 1
+"""Part of every key: goes up when the meaning of the files changes."""
+
+
+@dataclass(frozen=True)
+class FileSplit:
+    """The files of one side."""
+
+    root: Path
+    names: FileNames
+    """Relative to the root: `train/n01440764/n01440764_10026.JPEG`."""
+    labels: Tensor
+    """`(N,)` int64: the index of each one's class."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Tensor) -> FileSplit:
+        return FileSplit(self.root, self.names.take(indices.numpy()), self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Listing:
+    classes: tuple[str, ...]
+    """The names of the folders in `train/`, sorted."""
+    train: FileSplit
+    test: FileSplit
+
+
+def list_images(root: Path, cache: Path) -> Listing:
+    """The images below `root`: torchvision's layout, or a flat `val/` with the devkit's labels.
+
+    Opens no image. 1.3 million names take some seconds, and are kept in `cache` for the next time: it is
+    enough to look at the folders' times then. Raises `UsageError` naming the file or folder that is wrong.
+    """
+    folder = cache / "listings" / hashlib.sha256(f"{FORMAT}/{root.resolve()}".encode()).hexdigest()[:32]
+    try:
+        with locked(folder.with_name(f"{folder.name}.lock")):
+            if not _is_fresh(folder, root):
+                _write(folder, _scan(root))
+            return _read(folder, root)
+    except OSError as error:
+        raise UsageError(
+            f"data.cache_dir={cache}: cannot be used ({error.strerror or error}); set it to a folder with "
+            "room that you may write to"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Scan:
+    classes: tuple[str, ...]
+    sides: dict[str, tuple[list[str], list[int]]]
+    """`train` and `test`: names and labels."""
+    folders: dict[str, int]
+    """Every folder that was read, relative to the root, with its time: a new file changes it."""
+
+
+def _scan(root: Path) -> _Scan:
+    evaluation = evaluation_folder(root)
+    classes = class_names(root / "train")
+    folders: dict[str, int] = {}
+    train = _scan_classes(root, "train", classes, folders)
+    if is_flat(root / evaluation):
+        names = sorted(_files(root, evaluation, folders))
+        test = (names, flat_labels(root, names, classes))
+    else:
+        check_same_classes(root, classes, evaluation, class_names(root / evaluation))
+        test = _scan_classes(root, evaluation, classes, folders)
+    return _Scan(classes, {"train": train, "test": test}, folders)
+
+
+def _scan_classes(
+    root: Path, side: str, classes: Sequence[str], folders: dict[str, int]
+) -> tuple[list[str], list[int]]:
+    names: list[str] = []
+    labels: list[int] = []
+    folders[side] = (root / side).stat().st_mtime_ns
+    for label, name in enumerate(classes):
+        files = sorted(_files(root, f"{side}/{name}", folders))
+        if not files:
+            raise refuse(root / side / name, "holds no image")
+        names += files
+        labels += [label] * len(files)
+    return names, labels
+
+
+def _files(root: Path, folder: str, folders: dict[str, int]) -> Iterator[str]:
+    """All files below `folder`, relative to the root; dot names are left out."""
+    try:
+        folders[folder] = (root / folder).stat().st_mtime_ns
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}"
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    yield from _files(root, name, folders)
+                elif not entry.name.lower().endswith(SUFFIXES):
+                    raise refuse(
+                        root / name, f"has no image's name ({', '.join(SUFFIXES)}): rename or remove it"
+                    )
+                else:
+                    yield name
+    except OSError as error:
+        raise refuse(root / folder, f"cannot be read ({error.strerror})") from error
+
+
+def _is_fresh(folder: Path, root: Path) -> bool:
+    try:
+        folders = json.loads((folder / "meta.json").read_text())["folders"]
+        return all((root / name).stat().st_mtime_ns == time for name, time in folders.items())
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _write(folder: Path, scan: _Scan) -> None:
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: the lock is ours
+    partial.mkdir()
+    try:
+        for side, (names, labels) in scan.sides.items():
+            FileNames.of(names).save(partial, side)
+            np.save(partial / f"{side}.labels.npy", np.asarray(labels, dtype=np.int64))
+        (partial / "meta.json").write_text(json.dumps({"classes": scan.classes, "folders": scan.folders}))
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _read(folder: Path, root: Path) -> Listing:
+    def side(name: str) -> FileSplit:
+        labels = torch.from_numpy(np.load(folder / f"{name}.labels.npy"))
+        return FileSplit(root, FileNames.load(folder, name), labels)
+
+    classes = json.loads((folder / "meta.json").read_text())["classes"]
+    return Listing(tuple(classes), side("train"), side("test"))

@@ -1,0 +1,1 @@
+"""The Slurm launcher: a sweep as one job array."""

@@ -1,0 +1,55 @@
+"""`--wait`: a submitted sweep on the terminal, as the local launcher shows it. Reads files and squeue."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from bnrepro.sweep.plan import Cell, Plan
+from bnrepro.sweep.slurm.states import slurm_status
+from bnrepro.sweep.status import CellStatus, read_progress
+from bnrepro.sweep.view import View
+from bnrepro.training.record import METRICS, read_metrics, read_result
+from bnrepro.training.run import Progress
+
+POLL_SECONDS = 10.0
+"""Many users ask one controller."""
+WAITING = ("running", "pending", "interrupted")
+
+
+def follow(plan: Plan, directory: Path, jobs: int) -> tuple[dict[str, dict[str, Any]], list[CellStatus]]:
+    """Show the sweep until no job of it is left: the results, and the cells that have none."""
+    cells = {cell.id: cell for cell in plan.cells}
+    results = _results(cells, directory)
+    waiting = {cell: cells[cell] for cell in cells if cell not in results}
+    with View(list(waiting.values()), len(results), jobs) as view:
+        while True:
+            states, remark = slurm_status(directory)
+            for status in states:
+                if status.id in waiting and status.state == "running":
+                    _show(view, waiting[status.id], directory)
+            for cell, result in _results(waiting, directory).items():
+                results[cell] = result
+                view.finished(waiting.pop(cell), result)
+            left = [status for status in states if status.id in waiting]
+            if not remark and not any(status.state in WAITING for status in left):
+                return results, left
+            view.refresh()
+            time.sleep(POLL_SECONDS)
+
+
+def _results(cells: dict[str, Cell], directory: Path) -> dict[str, dict[str, Any]]:
+    found = {name: read_result(cell.directory(directory)) for name, cell in cells.items()}
+    return {name: result for name, result in found.items() if result is not None}
+
+
+def _show(view: View, cell: Cell, directory: Path) -> None:
+    folder = cell.directory(directory)
+    note = read_progress(folder)
+    if note is None:
+        view.started(cell)
+        return
+    metrics = read_metrics(folder / METRICS)
+    error = metrics[-1]["error"].get("running") if metrics else None
+    view.progress(cell, Progress(note["step"], cell.steps, note["epoch"], note["images_per_second"], error))

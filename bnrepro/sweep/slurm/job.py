@@ -1,0 +1,147 @@
+"""What runs on the cluster: the cells of one task, one after the other.
+
+The run's checkpoints on disk are the truth: a requeue after a node failure calls nothing here.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import submitit
+
+from bnrepro.config.errors import UsageError
+from bnrepro.sweep.lock import exclusive
+from bnrepro.sweep.slurm.jobs import owners, read_jobs
+from bnrepro.sweep.worker import Task
+from bnrepro.training.distributed import World, processes_of_run
+from bnrepro.training.files import write_json
+from bnrepro.training.interrupt import Interrupted, StopFlag
+from bnrepro.training.record import RESULT, read_result
+from bnrepro.training.run import OVER, failed_result, run
+from bnrepro.training.summary import describe
+
+JOBS_SECONDS = 120.0
+"""How long slurm.json may take to reach this node: shared file systems cache."""
+LOCK_SECONDS = 120.0
+"""How long a dead process elsewhere may hold a cell's lock, until the file server lets go of it."""
+
+
+class SlurmTask:
+    """A task of the array; submitit pickles it, and calls it in every process of the task."""
+
+    def __init__(self, sweep: Path, cells: Sequence[Task], requeue: bool) -> None:
+        self._sweep = sweep
+        self._cells = cells
+        self._requeue = requeue
+
+    def __call__(self) -> None:
+        """Run what is not finished. A signal before the time limit, or at preemption, saves and requeues."""
+        with Signals() as signals:
+            with processes_of_run() as world:
+                own = self._own()
+                for cell in own:
+                    if not signals.stop.wanted:
+                        _run(cell, world, signals.stop)
+            if world.is_main and signals.stop.wanted and not all(map(_is_over, own)):
+                signals.wait_for_the_end(self._requeue)
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """submitit asks for what to call after the requeue: the same, which continues from disk."""
+        return submitit.helpers.DelayedSubmission(self)
+
+    def _own(self) -> list[Task]:
+        """The cells that slurm.json says are this job's: one that was given up for lost may come back."""
+        me = submitit.JobEnvironment().job_id
+        end = time.monotonic() + JOBS_SECONDS
+        jobs = read_jobs(self._sweep)
+        while me not in {job.id for job in jobs}:
+            if time.monotonic() > end:
+                raise UsageError(f"job {me}: is not in {self._sweep}'s slurm.json; leaves its cells alone")
+            time.sleep(1)
+            jobs = read_jobs(self._sweep)
+        job_of = owners(jobs)
+        own = [cell for cell in self._cells if job_of[cell.directory.name].id == me]
+        print(f"job {me}: {', '.join(cell.directory.name for cell in own) or 'nothing left to do'}")
+        return own
+
+
+def _is_over(cell: Task) -> bool:
+    result = read_result(cell.directory)
+    return result is not None and result["status"] in OVER
+
+
+def _run(cell: Task, world: World, stop: StopFlag) -> None:
+    """One cell; whatever goes wrong with it is its result, and the others go on."""
+    with ExitStack() as stack:
+        busy = world.is_main and not _lock(stack, cell.directory)
+        if world.any(busy)[0]:
+            return
+        try:
+            result = run(cell.config, cell.directory, overrides=cell.overrides, stop=stop, world=world)
+        except Interrupted:
+            return
+        except Exception as error:
+            traceback.print_exc()
+            result = failed_result(cell.config, f"{type(error).__name__}: {error}")
+            if world.is_main and read_result(cell.directory) is None:
+                write_json(cell.directory / RESULT, result)
+        if world.is_main:
+            print(describe(result), flush=True)
+
+
+def _lock(stack: ExitStack, directory: Path) -> bool:
+    """Take the cell's lock for as long as `stack` lives; False: somebody else has it."""
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            stack.enter_context(exclusive(directory, "a run"))
+            return True
+        except UsageError as error:
+            if time.monotonic() > end:
+                print(error, file=sys.stderr, flush=True)
+                return False
+            time.sleep(5)
+
+
+class Signals:
+    """Takes Slurm's signals from submitit, whose handler would requeue in the middle of a step.
+
+    USR2 comes before the time limit, SIGTERM at preemption and at `scancel`: a job that Slurm preempts it
+    puts back by itself, and one that is cancelled must stay away. Children of this process inherit a handler
+    that only sets a flag.
+    """
+
+    def __init__(self) -> None:
+        self.stop = StopFlag()
+        self._number = signal.Signals[f"SIG{submitit.JobEnvironment.USR_SIG}"]
+        self._limit_near = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Signals:
+        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]
+        handlers = {self._number: self._last_minutes, signal.SIGTERM: self.stop.set}
+        self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _last_minutes(self, number: int, frame: FrameType | None) -> None:
+        self._limit_near = True
+        self.stop.set()
+
+    def wait_for_the_end(self, requeue: bool) -> None:
+        """Everything is saved: let submitit requeue the job, or let Slurm end it."""
+        print("stopped by a signal; all is saved", flush=True)
+        while not (requeue and self._limit_near):
+            time.sleep(0.2)
+        self._before[self._number](self._number, None)

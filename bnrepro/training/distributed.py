@@ -1,0 +1,185 @@
+"""The processes of one run: who they are, and how they agree.
+
+`workers = world size × groups per process` (DESIGN: the words): each process takes its share of every SGD
+batch, whole workers at a time, so that the number of processes changes nothing but rounding.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from bnrepro.config.errors import UsageError
+from bnrepro.training.protocol import BatchSizes
+
+T = TypeVar("T")
+TIMEOUT = timedelta(minutes=10)
+"""A process that waits longer than this for another one gives up with an error instead of hanging."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run; the default is one process alone."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        """The one process that writes."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> Sequence[T]:
+        """This process's part: every item belongs to exactly one process."""
+        return items[self.rank :: self.size]
+
+    def positions(self, first: int, last: int, sgd_batch_size: int) -> slice | Tensor:
+        """Positions in the epoch of this process's part of the steps `first` to `last`.
+
+        Contiguous within each SGD batch: images 0 … n−1 are worker 0's.
+        """
+        if self.size == 1:
+            return slice(first * sgd_batch_size, last * sgd_batch_size)
+        local = sgd_batch_size // self.size
+        batches = torch.arange(first * sgd_batch_size, last * sgd_batch_size).view(-1, sgd_batch_size)
+        return batches[:, self.rank * local : (self.rank + 1) * local].flatten()
+
+    def sum_(self, *tensors: Tensor) -> None:
+        """Replace each by its sum over the processes."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+    def mean_(self, *tensors: Tensor) -> None:
+        """Replace each by its mean over the processes."""
+        if self.size > 1:
+            self.sum_(*tensors)
+            for tensor in tensors:
+                tensor /= self.size
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """Each flag as true everywhere if it is true anywhere: all processes decide alike."""
+        if self.size == 1:
+            return flags
+        raised = torch.tensor(flags, dtype=torch.int32)
+        if dist.get_backend() == "nccl":
+            raised = raised.cuda()
+        dist.all_reduce(raised, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in raised.tolist())
+
+    def check(self, sizes: BatchSizes) -> None:
+        """Raises `UsageError` where the protocol's workers cannot be dealt out evenly."""
+        if sizes.workers % self.size:
+            raise UsageError(
+                f"{self.size} processes cannot share {sizes.workers} workers evenly; start a number of "
+                "processes that divides the protocol's workers (coupled has one)"
+            )
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """The model with gradients averaged over the processes.
+
+        Buffers are not broadcast: each process's running statistics see its own workers, and
+        `average_buffers` brings them together.
+        """
+        if self.size == 1:
+            return model
+        with warnings.catch_warnings():
+            # torch 2.15 renames the argument; its new name does not exist in the versions we support
+            warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
+            return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+
+    def average_buffers(self, model: nn.Module) -> None:
+        """Set the running statistics to the mean over the processes.
+
+        The moving average is linear: averaging now and then gives what one process with all the workers has.
+        """
+        self.mean_(*running_buffers(model))
+
+    def gather_buffers(self, model: nn.Module) -> Tensor | None:
+        """Every process's running statistics, `(size, values)`; None for one process.
+
+        A checkpoint within an epoch must keep them apart: averaging there would make the rounding depend on
+        when it was written.
+        """
+        if self.size == 1:
+            return None
+        flat = torch.cat([buffer.flatten() for buffer in running_buffers(model)] or [torch.zeros(0)])
+        rows = [torch.empty_like(flat) for _ in range(self.size)]
+        dist.all_gather(rows, flat)
+        return torch.stack(rows)
+
+    def scatter_buffers(self, model: nn.Module, rows: Tensor | None) -> None:
+        """Give each process its own statistics back, or their mean where the number of processes changed."""
+        if rows is None:
+            return
+        flat = rows[self.rank] if len(rows) == self.size else rows.mean(0)
+        buffers = running_buffers(model)
+        for buffer, values in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
+            buffer.copy_(values.view_as(buffer))
+
+
+def running_buffers(model: nn.Module) -> list[Tensor]:
+    """The moving averages of a model: its buffers of real numbers."""
+    return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+
+
+def environment_of_processes(environment: Mapping[str, str]) -> dict[str, str] | None:
+    """Rank, size and meeting point from torchrun or a Slurm step; None for one process."""
+    if int(environment.get("WORLD_SIZE", "1")) > 1 and "RANK" in environment:
+        return {key: environment[key] for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK")}
+    # SLURM_NTASKS is set in a batch script too; only `srun` starts several processes
+    if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return {
+            "RANK": environment["SLURM_PROCID"],
+            "WORLD_SIZE": environment["SLURM_STEP_NUM_TASKS"],
+            "LOCAL_RANK": environment["SLURM_LOCALID"],
+            "MASTER_ADDR": environment.get("MASTER_ADDR") or _first_host(environment["SLURM_STEP_NODELIST"]),
+            "MASTER_PORT": environment.get("MASTER_PORT") or _port(environment["SLURM_JOB_ID"]),
+        }
+    return None
+
+
+def _first_host(nodes: str) -> str:
+    """The first of `node[01-04]`, as `scontrol` spells it out."""
+    if "[" not in nodes and "," not in nodes:
+        return nodes
+    listed = subprocess.run(
+        ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
+    )
+    return listed.stdout.split()[0]
+
+
+def _port(job: str) -> str:
+    """The same port in all tasks of a job, and another one for its neighbour on the node."""
+    return str(20000 + int(job) % 20000)
+
+
+@contextmanager
+def processes_of_run() -> Iterator[World]:
+    """Join the other processes of this run, if it has any: NCCL on GPUs, gloo on CPUs."""
+    found = environment_of_processes(os.environ)
+    if found is None:
+        yield World()
+        return
+    os.environ.update(found)
+    local_rank = int(found["LOCAL_RANK"])
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+        dist.init_process_group("nccl", timeout=TIMEOUT)
+    else:
+        dist.init_process_group("gloo", timeout=TIMEOUT)
+    try:
+        yield World(int(found["RANK"]), int(found["WORLD_SIZE"]), local_rank)
+    finally:
+        dist.destroy_process_group()

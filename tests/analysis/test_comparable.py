@@ -1,0 +1,68 @@
+"""Several sweeps in one figure: numbers of different configs would be mixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bnrepro.analysis.report import load_results, write_report
+from bnrepro.config.errors import UsageError
+
+SMALL = {"norms": ("bn", "gn"), "batch_sizes": (2, 4)}
+
+
+def test_seeds_norms_and_batch_sizes_of_two_sweeps_come_together(sweep, tmp_path: Path) -> None:
+    first = sweep("a", **SMALL)
+    second = sweep("b", norms=("bn", "none"), batch_sizes=(2, 8), seeds=(1,))
+    results = load_results([first, second])
+    n = results.summary.set_index(["norm", "batch_size", "statistics"])["n"]
+    assert n["bn", 2, "running"] == 2
+    assert n["none", 8, "running"] == 1
+    assert list(results.summary["norm"].unique()) == ["bn", "gn", "none"]
+    report = write_report([first, second], out=tmp_path / "out", formats=["png"])
+    assert report.written[-1] == tmp_path / "out" / "tensorboard"
+    assert not (first / "table.csv").exists()
+
+
+def test_several_sweeps_need_out(sweep) -> None:
+    with pytest.raises(UsageError, match="--out"):
+        write_report([sweep("a", **SMALL), sweep("b", **SMALL, seeds=(1,))])
+
+
+def test_a_different_config_is_refused_with_the_keys(sweep, tmp_path: Path) -> None:
+    paths = [sweep("a", **SMALL), sweep("b", **SMALL, seeds=(1,), base={"optimizer": {"base_lr": 0.4}})]
+    with pytest.raises(UsageError, match=r"optimizer\.base_lr: None -> 0\.4"):
+        write_report(paths, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_change_a_number_may_differ(sweep) -> None:
+    paths = [sweep("a", **SMALL), sweep("b", **SMALL, seeds=(1,), base={"tensorboard": False})]
+    assert len(load_results(paths).table) == 8
+
+
+def test_a_norm_with_other_options_is_refused(sweep) -> None:
+    """groups=8 and groups=1 would be one line called gn."""
+    paths = [
+        sweep("a", **SMALL, norm_options={"gn": {"groups": 8}}),
+        sweep("b", **SMALL, seeds=(1,), norm_options={"gn": {"groups": 1}}),
+    ]
+    with pytest.raises(UsageError, match=r"gn: norm\.options\.groups: 8 -> 1"):
+        load_results(paths)
+
+
+def test_options_of_a_norm_that_only_one_sweep_has_do_not_matter(sweep) -> None:
+    paths = [
+        sweep("a", norms=("gn",), batch_sizes=(2,), norm_options={"gn": {"groups": 8}}),
+        sweep("b", norms=("bn",), batch_sizes=(2,)),
+    ]
+    assert list(load_results(paths).table["norm"]) == ["gn", "bn"]
+
+
+def test_a_cell_of_two_sweeps_counts_once_and_the_finished_one_of_them(sweep) -> None:
+    first = sweep("a", **SMALL, states={"bn-b2-s0": "failed"})
+    results = load_results([first, sweep("b", **SMALL), first])
+    assert len(results.table) == 4
+    assert (results.table["status"] == "completed").all()
+    assert (results.summary["n"] == 1).all()

@@ -1,0 +1,166 @@
+"""`bnrepro plot` from end to end, on synthetic sweeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+
+from bnrepro.analysis import load_table
+from bnrepro.analysis.report import write_report
+from bnrepro.cli.plot import plot
+from bnrepro.config.errors import UsageError
+
+SMALL = {"norms": ("bn", "gn"), "batch_sizes": (2, 4)}
+
+
+def names(report) -> list[str]:
+    return [path.name for path in report.written]
+
+
+def test_writes_tables_figures_and_the_tensorboard_view_into_the_sweep(sweep) -> None:
+    path = sweep(**SMALL)
+    report = write_report([path])
+    assert names(report) == [
+        *("table.csv", "summary.csv", "figure.png", "figure.svg", "figure.pdf"),
+        *("curves.png", "curves.svg", "curves.pdf", "tensorboard"),
+    ]
+    assert all(file.exists() and file.parent == path for file in report.written)
+    assert report.notes == ()
+
+
+def test_only_the_formats_asked_for(sweep, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    write_report([sweep(**SMALL)], out=out, formats=["svg"])
+    assert sorted(file.name for file in out.iterdir()) == [
+        *("curves.svg", "figure.svg", "summary.csv", "table.csv")
+    ]
+
+
+def test_same_results_give_the_same_bytes(sweep, tmp_path: Path) -> None:
+    """Committed figures change in git only when the results do."""
+    path = sweep(**SMALL)
+    for name in ("a", "b"):
+        write_report([path], out=tmp_path / name)
+    files = sorted(file.name for file in (tmp_path / "a").iterdir())
+    assert len(files) == 8
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
+
+
+def test_table_csv_keeps_every_digit(sweep) -> None:
+    path = sweep(**SMALL, seeds=(0, 1))
+    write_report([path], formats=["png"])
+    stored, table = pd.read_csv(path / "table.csv"), load_table(path)
+    assert list(stored["error_running"]) == list(table["error_running"])
+    assert list(stored.columns) == list(table.columns)
+
+
+def test_a_partial_sweep_says_what_is_missing_and_what_failed(sweep) -> None:
+    path = sweep(**SMALL, states={"bn-b2-s0": "failed", "gn-b4-s0": "missing"})
+    missing, failed = write_report([path], formats=["png"]).notes
+    assert missing == "missing: 1 of 4 cells have no result yet: gn-b4-s0"
+    assert failed.startswith("failed: 1 of 4 cells: bn-b2-s0; bn-b2-s0: Expected more than 1 value")
+
+
+def test_a_long_list_of_missing_cells_is_shortened(sweep) -> None:
+    path = sweep(
+        norms=("bn",),
+        batch_sizes=(2,),
+        seeds=tuple(range(30)),
+        states={f"bn-b2-s{seed}": "missing" for seed in range(1, 30)},
+    )
+    (note,) = write_report([path], formats=["png"]).notes
+    assert "29 of 30" in note
+    assert note.endswith("and 21 more")
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [("missing", "no cell is finished yet"), ("failed", "Expected more than 1 value per channel")],
+)
+def test_nothing_to_plot_says_why(sweep, state: str, message: str) -> None:
+    path = sweep(norms=("bn",), batch_sizes=(1,), states={"bn-b1-s0": state})
+    with pytest.raises(UsageError, match=message):
+        write_report([path])
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"formats": ["jpg"]}, "--format=jpg: choices: png, svg, pdf"),
+        ({"statistics": ["mean"]}, "--statistics=mean: choices: running, precise, batch"),
+        ({"reference": "wu"}, "--reference=wu: choices: wu_he_2018"),
+        ({"x_order": "down"}, "--x-order=down: choices: large-to-small, small-to-large"),
+    ],
+)
+def test_a_wrong_choice_names_the_choices(sweep, argument, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        write_report([sweep(**SMALL)], **argument)
+
+
+def test_out_that_cannot_be_made_is_a_user_error(sweep, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--out"):
+        write_report([sweep(**SMALL)], out=tmp_path / "file", formats=["png"])
+
+
+def test_all_runs_diverged_is_still_a_figure(sweep) -> None:
+    path = sweep(norms=("bn",), batch_sizes=(1,), states={"bn-b1-s0": "diverged"})
+    assert "figure.png" in names(write_report([path], formats=["png"]))
+
+
+def test_statistics_that_no_cell_has_are_said_and_the_rest_is_drawn(sweep) -> None:
+    path = sweep(**SMALL, error=lambda *_: {"running": 40.0})
+    notes = write_report([path], formats=["png"], statistics=["precise"]).notes
+    assert notes == ("bn: no finished cell has an error under precise statistics; not drawn",)
+
+
+def test_a_reference_without_our_norms_is_said(sweep) -> None:
+    path = sweep(norms=("frn",), batch_sizes=(4,))
+    (note,) = write_report([path], formats=["png"], reference="wu_he_2018").notes
+    assert note.startswith("reference: Wu & He 2018")
+
+
+@pytest.mark.parametrize(("asked", "drawn"), [(None, True), ("none", False)])
+def test_the_experiments_reference_is_drawn_unless_refused(sweep, asked, drawn: bool) -> None:
+    path = sweep(**SMALL, reference="mabn_2020")
+    write_report([path], formats=["svg"], reference=asked)
+    # text is paths in the SVG, with the words in a comment
+    assert ("Yan et al. 2020" in (path / "figure.svg").read_text()) == drawn
+
+
+def test_the_command_prints_what_is_missing_and_what_it_wrote(sweep, capsys) -> None:
+    path = sweep(**SMALL, states={"gn-b4-s0": "missing"})
+    plot([path], formats="png, svg", statistics="running")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("missing: 1 of 4")
+    assert lines[1:3] == [str(path / "table.csv"), str(path / "summary.csv")]
+    assert [Path(line).name for line in lines[3:5]] == ["figure.png", "figure.svg"]
+
+
+def test_tensorboard_shows_the_last_figures_only(sweep) -> None:
+    path = sweep(**SMALL)
+    (path / "tensorboard").mkdir()
+    other = path / "tensorboard" / "events.out.tfevents.0.host"
+    other.write_bytes(b"")
+    for _ in range(2):
+        write_report([path], formats=["png"])
+    (file,) = (path / "tensorboard").glob("*.figures")
+    images = {
+        value.tag: value.image.encoded_image_string
+        for record in RawEventFileLoader(str(file)).Load()
+        for value in Event.FromString(record).summary.value
+    }
+    assert images == {name: (path / f"{name}.png").read_bytes() for name in ("figure", "curves")}
+    assert other.exists()
+
+
+def test_a_sweep_that_is_read_only_can_be_plotted_elsewhere(sweep, tmp_path: Path) -> None:
+    path = sweep(**SMALL)
+    (path / "tensorboard").write_text("in the way")
+    report = write_report([path], out=tmp_path / "out", formats=["png"])
+    assert "tensorboard" not in names(report)
+    assert report.notes[0].startswith("tensorboard:")

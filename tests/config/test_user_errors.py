@@ -1,0 +1,89 @@
+"""A user would have to guess what was wrong: every error is one line that names the key and the choices."""
+
+from pathlib import Path
+
+import pytest
+
+from bnrepro.config.compose import compose_config
+from bnrepro.config.errors import UsageError
+
+WRONG = {
+    # overrides -> what the line has to say
+    "epoch=3": ["epoch:", "epochs"],
+    "optimizer.lr=0.1": ["optimizer.lr:", "base_lr"],
+    "data.rot=/tmp": ["data.rot:", "root"],
+    "norm.group=4": ["norm.group:", "eps, momentum"],
+    "norm=gn norm.momentum=0.1": ["norm.momentum:", "groups"],
+    "+foo=1": ["foo:", "no such key", "epochs"],
+    "+data.foo=1": ["data.foo:", "no such key", "root"],
+    "+norm.foo=1": ["norm.foo:", "no such key", "momentum"],
+    "~epochs": ["epochs", "missing"],
+    "epochs=many": ["epochs=many", "a whole number"],
+    "epochs=1.5": ["epochs=1.5", "a whole number"],
+    "epochs=true": ["epochs=True", "a whole number"],
+    "epochs=null": ["epochs=null", "a whole number"],
+    "optimizer.base_lr=fast": ["optimizer.base_lr=fast", "a number"],
+    "deterministic=1": ["deterministic=1", "true or false"],
+    "data.image_size=big": ["data.image_size=big", "a whole number or null"],
+    "schedule.milestones=3": ["schedule.milestones=3", "a list"],
+    "norm.momentum=high": ["norm.momentum=high", "a number"],
+    "norm=gn norm.groups=many": ["norm.groups=many", "auto or a whole number"],
+    "norm=brn norm.start_step=soon": ["norm.start_step=soon", "a number"],
+    "model.zero_init_last=2": ["model.zero_init_last=2", "true or false"],
+    "norm=batchnorm": ["norm=batchnorm", "bn", "gn", "none"],
+    "model=resnet18k": ["model=resnet18k", "resnet8", "resnet110"],
+    "data=mnist": ["data=mnist", "digits", "cifar10"],
+    "protocol=sync": ["protocol=sync", "coupled", "fixed_sgd", "workers"],
+    "experiment=cifar": ["experiment=cifar", "cifar10_quick", "digits"],
+    "schedule=linear": ["schedule=linear", "cosine", "step"],
+    "device=tpu": ["device=tpu", "cpu", "cuda"],
+    "precision=fp16": ["precision=fp16", "float32", "bf16"],
+    "data.augment=mixup": ["data.augment=mixup", "crop_flip"],
+    "optimizer.scaling=log": ["optimizer.scaling=log", "linear, sqrt, none"],
+    "evaluation.statistics=[moving]": ["evaluation.statistics=moving", "running, precise, batch"],
+    "batch_size=0": ["batch_size=0", "1 or more"],
+    "epochs=0": ["epochs=0", "1 or more"],
+    "seed=-1": ["seed=-1", "0 or more"],
+    "threads=0": ["threads=0", "1 or more"],
+    "optimizer.base_lr=0": ["optimizer.base_lr=0", "above 0"],
+    "optimizer.base_lr=nan": ["optimizer.base_lr=nan", "above 0"],
+    "data.train_subset=0": ["data.train_subset=0", "1 or more"],
+    "evaluation.every=-1": ["evaluation.every=-1", "0 or more"],
+    "checkpoint.every_minutes=0": ["checkpoint.every_minutes=0", "above 0"],
+    "schedule.warmup_epochs=10": ["schedule.warmup_epochs=10", "below epochs=10"],
+    "schedule.milestones=[3,2]": ["schedule.milestones=[3.0, 2.0]", "rise"],
+    "protocol.sgd_batch_size=64": ["protocol.sgd_batch_size=64", "only fixed_sgd"],
+    "protocol=fixed_sgd protocol.sgd_batch_size=null": ["protocol.sgd_batch_size=null", "256"],
+    "data.augment": ["data.augment", "key=value"],
+    "sweep.seeds=[a]": ["sweep.seeds=a", "a whole number"],
+}
+
+
+@pytest.mark.parametrize("overrides", WRONG)
+def test_the_line_names_the_key_and_what_it_may_be(overrides):
+    with pytest.raises(UsageError) as refused:
+        compose_config(overrides.split(" "))
+    line = str(refused.value)
+    assert "\n" not in line
+    assert len(line) < 500
+    for words in WRONG[overrides]:
+        assert words in line
+
+
+def test_a_config_dir_that_is_not_there(tmp_path: Path):
+    with pytest.raises(UsageError, match="--config-dir .*nowhere: no such directory"):
+        compose_config([], tmp_path / "nowhere")
+
+
+def test_choices_name_the_users_own_too(tmp_path: Path):
+    (tmp_path / "norm").mkdir()
+    (tmp_path / "norm" / "mine.yaml").write_text("name: mine\nfactory: mine:make\n")
+    with pytest.raises(UsageError, match=r"norm=yours: .*mine"):
+        compose_config(["norm=yours"], tmp_path)
+
+
+def test_a_norm_file_whose_name_is_another(tmp_path: Path):
+    (tmp_path / "norm").mkdir()
+    (tmp_path / "norm" / "mine.yaml").write_text("name: yours\n")
+    with pytest.raises(UsageError, match=r"norm=yours: .*no norm/yours\.yaml"):
+        compose_config(["norm=mine"], tmp_path)

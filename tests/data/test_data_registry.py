@@ -1,0 +1,53 @@
+"""Data sets by name, and what every one of them must hold."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import DataConfig
+from bnrepro.data import DATA, load_data, register
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "data"
+
+
+@pytest.mark.parametrize("name", sorted(DATA))
+def test_every_data_set_has_a_complete_yaml(name):
+    """A missing key would make `data=NAME` fail to compose."""
+    values = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    assert set(values) == {field.name for field in dataclasses.fields(DataConfig)}
+    assert values["name"] == name
+
+
+def test_unknown_name_lists_the_choices(data_config):
+    config = dataclasses.replace(data_config("digits"), name="mnist")
+    with pytest.raises(UsageError, match=r"data=mnist: choices: .*cifar10.*digits"):
+        load_data(config)
+
+
+def test_two_data_sets_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="'digits'"):
+        register("digits")(lambda config: None)
+    assert DATA["digits"].__name__ == "load_digits"
+
+
+def test_second_cell_in_a_worker_gets_the_loaded_set(data_config):
+    assert load_data(data_config("digits")) is load_data(data_config("digits"))
+
+
+def test_subset_keeps_test_set_and_normalization_of_the_whole_set(data_config):
+    """Else an error from a subset would not be comparable with one from the whole set."""
+    whole = load_data(data_config("digits"))
+    part = load_data(data_config("digits", train_subset=200))
+    assert len(part.train) == 200
+    assert torch.bincount(part.train.labels).tolist() == [20] * 10
+    assert part.test is whole.test or torch.equal(part.test.images, whole.test.images)
+    assert (part.mean, part.std) == (whole.mean, whole.std)
+
+
+def test_subset_larger_than_the_set_names_both_numbers(data_config):
+    with pytest.raises(UsageError, match=r"data.train_subset=5000.*1437"):
+        load_data(data_config("digits", train_subset=5000))

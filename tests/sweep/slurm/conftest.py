@@ -1,0 +1,92 @@
+"""A sweep on the development cluster."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tiny_runs import TINY, Ended, call
+
+from bnrepro.sweep.slurm.jobs import Job, read_jobs
+from bnrepro.sweep.slurm.queue import look
+from bnrepro.sweep.slurm.states import slurm_status
+from bnrepro.sweep.status import CellStatus
+
+CELL = tuple(override for override in TINY if not override.startswith("batch_size="))
+"""The overrides of tiny cells: the batch size is an axis."""
+
+
+def slurm(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
+    """Wait for the cluster; a test's own time limit is no help in finding out for what."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{condition} does not come true within {seconds} s"
+        time.sleep(0.5)
+
+
+@dataclass
+class SlurmSweep:
+    """A sweep directory, and the command that submits it."""
+
+    directory: Path
+    arguments: tuple[str, ...]
+
+    def submit(self, *arguments: str, launcher: str = "slurm") -> Ended:
+        axes = ("--launcher", launcher, "--out", str(self.directory))
+        return call("sweep", "batch-size", *CELL, *self.arguments, *axes, *arguments)
+
+    def cell(self, name: str) -> Path:
+        return self.directory / "cells" / name
+
+    def jobs(self) -> list[Job]:
+        return read_jobs(self.directory)
+
+    def alive(self) -> list[str]:
+        return [job for job, queued in look(self.jobs()).items() if queued.alive]
+
+    def states(self) -> dict[str, CellStatus]:
+        return {status.id: status for status in slurm_status(self.directory)[0]}
+
+    def state(self, cell: str) -> str:
+        return self.states()[cell].state
+
+    def trains(self, *cells: str) -> bool:
+        """Has each been at work for so long that there is a checkpoint, and an end to it still to come?"""
+        states = self.states()
+        assert not {states[cell].state for cell in cells} & {"completed", "failed"}, states
+        return all((self.cell(cell) / "checkpoint.pt").exists() for cell in cells)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Iterator[Callable[..., SlurmSweep]]:
+    """Makes a sweep that leaves nothing in the queue."""
+    made: list[SlurmSweep] = []
+
+    def make(*arguments: str, directory: str = "sweep") -> SlurmSweep:
+        made.append(SlurmSweep(tmp_path / directory, arguments))
+        return made[-1]
+
+    yield make
+    for one in made:
+        if alive := one.alive():
+            slurm("scancel", *alive)
+            until(lambda one=one: not one.alive())
+
+
+@pytest.fixture(params=["without accounting", "with accounting"])
+def either_cluster(request: pytest.FixtureRequest) -> bool:
+    """Slurm with and without sacct: has it?"""
+    if request.param == "with accounting":
+        request.getfixturevalue("accounting")
+        return True
+    return False

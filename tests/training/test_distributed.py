@@ -1,0 +1,153 @@
+"""Several processes must train the same as one: else the number of GPUs would be part of every result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from bnrepro.config.errors import UsageError
+from bnrepro.training.distributed import World, environment_of_processes
+from bnrepro.training.protocol import BatchSizes
+
+TINY = ["data.train_subset=128", "protocol=workers", "batch_size=2", "epochs=2", "tensorboard=false"]
+TINY += ["evaluation.statistics=[running,precise,batch]", "data.root=null"]
+LONGER = ["data.train_subset=512", "protocol=workers", "batch_size=1", "epochs=3", "tensorboard=false"]
+LONGER += ["checkpoint.every_minutes=0.0005"]
+
+
+def command(processes: int, out: Path, *overrides: str) -> list[str]:
+    train = ["-m", "bnrepro", "train", *overrides, "--out", str(out)]
+    if processes == 1:
+        return [sys.executable, *train]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return [sys.executable, *launcher, *train]
+
+
+def start(processes: int, out: Path, *overrides: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command(processes, out, *overrides),
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def train(processes: int, out: Path, *overrides: str) -> None:
+    process = start(processes, out, *overrides)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output.decode()
+
+
+def metrics(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_times(line: dict[str, object]) -> dict[str, object]:
+    return {k: v for k, v in line.items() if not k.endswith(("_seconds", "_per_second", "memory_bytes"))}
+
+
+@pytest.mark.slow
+def test_two_and_four_processes_train_as_one(tmp_path: Path) -> None:
+    for processes in (1, 2, 4):
+        train(processes, tmp_path / str(processes), *TINY)
+    alone = metrics(tmp_path / "1")
+    kept = torch.load(tmp_path / "1" / "checkpoint.pt", weights_only=True)["model"]
+    for processes in (2, 4):
+        together = metrics(tmp_path / str(processes))
+        assert [m["step"] for m in together] == [m["step"] for m in alone]
+        # 8 steps: far enough to show a wrong share, near enough that rounding has not grown
+        for one, several in zip(alone, together, strict=True):
+            assert several["loss"] == pytest.approx(one["loss"], rel=1e-4)
+            assert several["error"] == pytest.approx(one["error"], abs=2.0)
+        state = torch.load(tmp_path / str(processes) / "checkpoint.pt", weights_only=True)["model"]
+        for name in ("norm.running_mean", "norm.running_var", "conv.weight"):
+            torch.testing.assert_close(state[name], kept[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_killed_process_group_continues_to_the_same_metrics(tmp_path: Path) -> None:
+    train(2, tmp_path / "whole", *LONGER)
+    killed = start(2, tmp_path / "killed", *LONGER)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not (tmp_path / "killed" / "result.json").exists(), "killed too late to show anything"
+    train(2, tmp_path / "killed", *LONGER)
+    assert [without_times(m) for m in metrics(tmp_path / "killed")] == [
+        without_times(m) for m in metrics(tmp_path / "whole")
+    ]
+
+
+@pytest.mark.slow
+def test_a_lost_process_ends_the_others_with_a_message(tmp_path: Path) -> None:
+    out = tmp_path / "lost"
+    process = start(2, out, *LONGER, "epochs=200")
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    pattern = f"train {LONGER[0]}"
+    workers = [int(p.name) for p in Path("/proc").glob("[0-9]*") if _is_worker(p, str(out), pattern)]
+    assert len(workers) == 2
+    os.kill(max(workers), signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert b"processes" in output or b"peer" in output
+
+
+def _is_worker(process: Path, out: str, pattern: str) -> bool:
+    try:
+        arguments = (process / "cmdline").read_bytes().decode().replace("\0", " ")
+    except OSError:
+        return False
+    return out in arguments and pattern in arguments and "torch.distributed.run" not in arguments
+
+
+def test_shares_cover_every_item_once() -> None:
+    worlds = [World(rank, 3) for rank in range(3)]
+    assert sorted(i for world in worlds for i in world.share(range(10))) == list(range(10))
+
+
+def test_positions_are_contiguous_within_each_sgd_batch() -> None:
+    positions = World(1, 2).positions(2, 4, 8)
+    assert isinstance(positions, torch.Tensor)
+    assert positions.tolist() == [20, 21, 22, 23, 28, 29, 30, 31]
+    assert World().positions(2, 4, 8) == slice(16, 32)
+
+
+def test_workers_that_cannot_be_shared_are_refused() -> None:
+    with pytest.raises(UsageError, match="3 processes cannot share 8 workers"):
+        World(0, 3).check(BatchSizes(8, 32, 4))
+
+
+def test_buffers_return_to_their_process_and_are_averaged_for_another_number() -> None:
+    model = torch.nn.BatchNorm1d(1)
+    rows = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+    World(1, 2).scatter_buffers(model, rows)
+    assert (model.running_mean.item(), model.running_var.item()) == (3.0, 30.0)
+    World().scatter_buffers(model, rows)
+    assert (model.running_mean.item(), model.running_var.item()) == (2.0, 20.0)
+
+
+def test_processes_are_found_in_torchruns_and_slurms_environment() -> None:
+    torchrun = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+    assert environment_of_processes(torchrun) == {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "0"}
+    step |= {"SLURM_STEP_NODELIST": "n1", "SLURM_JOB_ID": "7"}
+    found = environment_of_processes(step)
+    assert found is not None
+    assert (found["MASTER_ADDR"], found["MASTER_PORT"], found["RANK"]) == ("n1", "20007", "1")
+    # a batch script that was given two tasks is still one process
+    assert environment_of_processes({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}) is None
+    assert environment_of_processes({}) is None

@@ -1,0 +1,132 @@
+"""A user would not find in a run directory what DESIGN promises, or lose what is there."""
+
+import json
+
+import pytest
+import yaml
+from tiny_runs import folder_overrides, image_folder, record, tiny_run
+
+from bnrepro.config.errors import UsageError
+from bnrepro.training.record import read_result
+
+RESULT_KEYS = {
+    *("schema", "status", "norm", "batch_size", "seed", "protocol", "workers", "sgd_batch_size"),
+    *("norm_batch_size", "model", "data", "epochs", "error", "last_errors", "train_error", "wall_seconds"),
+    *("images_per_second", "peak_memory_bytes", "config_hash", "message"),
+}
+
+
+def test_a_run_directory_holds_its_record(tmp_path):
+    result = tiny_run(tmp_path, "epochs=2", "evaluation.every=1", "tensorboard=true", overrides=["epochs=2"])
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {
+        *("config.yaml", "overrides.txt", "env.json", "metrics.jsonl", "tensorboard", "checkpoint.pt"),
+        "result.json",
+    }
+    assert (tmp_path / "overrides.txt").read_text() == "epochs=2\n"
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["epochs"] == 2
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert set(result) >= RESULT_KEYS
+    assert (result["status"], result["schema"], result["data"]) == ("completed", 1, "digits")
+    environment = json.loads((tmp_path / "env.json").read_text())
+    assert {"commit", "dirty", "versions", "device", "command"} <= set(environment)
+
+
+def test_metrics_have_a_line_per_evaluation(tmp_path):
+    tiny_run(tmp_path, "epochs=4", "evaluation.every=2", "schedule=step")
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["epoch"], line["step"]) for line in lines] == [(2, 16), (4, 32)]
+    assert [set(line["error"]) for line in lines] == [{"running"}, {"running", "precise", "batch"}]
+    assert all(line["lr"] == pytest.approx(0.8 * 16 / 256) for line in lines)
+    assert all(0 <= line["train_error"] <= 100 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "peak"),
+    [
+        (["batch_size=4"], 0.8 * 4 / 256),
+        (["batch_size=4", "protocol=workers"], 0.8 * 32 / 256),
+        (["batch_size=4", "protocol=fixed_sgd", "protocol.sgd_batch_size=64"], 0.8 * 64 / 256),
+        (["batch_size=4", "optimizer.scaling=sqrt"], 0.8 / 8),
+        (["batch_size=4", "optimizer.scaling=none"], 0.8),
+        (["batch_size=4", "optimizer.base_lr=0.1"], 0.1 * 4 / 256),
+    ],
+)
+def test_the_rate_that_is_trained_with_follows_the_sgd_batch(tmp_path, overrides, peak):
+    tiny_run(tmp_path, *overrides, "schedule=step", "data.train_subset=64")
+    line = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert line["lr"] == pytest.approx(peak)
+
+
+def test_seeds_give_different_runs_and_the_same_seed_the_same(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        tiny_run(tmp_path / name, f"seed={seed}")
+    assert record(tmp_path / "a") == record(tmp_path / "b")
+    assert record(tmp_path / "a")["metrics"][0]["loss"] != record(tmp_path / "c")["metrics"][0]["loss"]
+
+
+def test_a_run_that_diverges_has_the_error_of_chance_and_names_the_step(tmp_path):
+    result = tiny_run(tmp_path, "norm=none", "norm.skip_init=false", "optimizer.base_lr=1e12", "epochs=3")
+    assert result["status"] == "diverged"
+    assert result["error"] == {"running": 90.0}
+    assert "at step " in result["message"]
+    assert read_result(tmp_path) == result
+
+
+def test_a_batch_norm_that_diverges_has_chance_under_every_statistic(tmp_path):
+    result = tiny_run(tmp_path, "norm=bn", "optimizer.base_lr=1e38", "epochs=3")
+    assert result["status"] == "diverged"
+    assert result["error"] == {"running": 90.0, "precise": 90.0, "batch": 90.0}
+
+
+def test_a_diverged_run_is_over_and_a_failed_one_is_tried_again(tmp_path):
+    diverging = ("norm=none", "norm.skip_init=false", "optimizer.base_lr=1e12")
+    tiny_run(tmp_path / "diverged", *diverging)
+    before = (tmp_path / "diverged" / "result.json").stat().st_mtime_ns
+    assert tiny_run(tmp_path / "diverged", *diverging)["status"] == "diverged"
+    assert (tmp_path / "diverged" / "result.json").stat().st_mtime_ns == before
+
+    one_value = (*folder_overrides(image_folder(tmp_path / "data", size=4), tmp_path / "cache"), "batch_size=1")
+    tiny_run(tmp_path / "failed", *one_value)
+    before = (tmp_path / "failed" / "result.json").stat().st_mtime_ns
+    assert tiny_run(tmp_path / "failed", *one_value)["status"] == "failed"
+    assert (tmp_path / "failed" / "result.json").stat().st_mtime_ns > before
+
+
+def test_one_value_per_channel_fails_with_torchs_words(tmp_path):
+    """4×4 images end as 1×1 maps: with a batch of one, batch norm has nothing to average over."""
+    data = folder_overrides(image_folder(tmp_path / "data", size=4), tmp_path / "cache")
+    result = tiny_run(tmp_path / "bn", *data, "norm=bn", "batch_size=1")
+    assert result["status"] == "failed"
+    assert "Expected more than 1 value per channel" in result["message"]
+    assert result["error"] == {}
+    assert tiny_run(tmp_path / "gn", *data, "norm=gn", "batch_size=1")["status"] == "completed"
+
+
+def test_another_config_in_the_same_directory_is_refused_with_the_keys(tmp_path):
+    tiny_run(tmp_path)
+    before = record(tmp_path)
+    with pytest.raises(UsageError, match=r"optimizer\.momentum: 0\.9 -> 0\.5; seed: 0 -> 1") as refused:
+        tiny_run(tmp_path, "seed=1", "optimizer.momentum=0.5")
+    assert "\n" not in str(refused.value)
+    assert record(tmp_path) == before
+
+
+def test_a_directory_where_nothing_was_trained_yet_may_take_another_config(tmp_path):
+    """A typo that is refused must not claim the directory."""
+    with pytest.raises(UsageError, match="more than the 128 training images"):
+        tiny_run(tmp_path, "batch_size=129")
+    assert tiny_run(tmp_path)["status"] == "completed"
+
+
+def test_what_cannot_change_a_number_may_change(tmp_path):
+    first = tiny_run(tmp_path)
+    again = tiny_run(tmp_path, "tensorboard=true", "checkpoint.every_minutes=5", "sweep.seeds=[1]")
+    assert again == first
+
+
+def test_bf16_on_the_cpu_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="precision=bf16: only on cuda"):
+        tiny_run(tmp_path, "precision=bf16")
+
+
