@@ -1,1 +1,1 @@
-"""How fast bnrepro is on this machine, beside the loop that everybody writes and the limit of the hardware."""
+"""How fast bnrepro is on this machine, beside the loop that everybody writes and the hardware's limit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch.nn.functional as F
@@ -11,9 +10,9 @@ from bnrepro.bench.ours import prepare
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import RunConfig
 from bnrepro.training.device import peak_memory_bytes
-from bnrepro.training.timing import wait_for
+from bnrepro.training.timing import time_steps
 
-WARM_UP_STEPS = 5
+WARM_UP_SECONDS = 0.2
 
 
 def bare_steps(config: RunConfig, seconds: float, start: Callable[[], object]) -> Speed:
@@ -28,15 +27,7 @@ def bare_steps(config: RunConfig, seconds: float, start: Callable[[], object]) -
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()
 
-    for _ in range(WARM_UP_STEPS):
-        step()
-    wait_for(session.device)
+    time_steps(step, WARM_UP_SECONDS, session.device)
     start()
-    steps = 0
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        step()
-        steps += 1
-    wait_for(session.device)
-    elapsed = time.perf_counter() - begin
+    steps, elapsed = time_steps(step, seconds, session.device)
     return Speed(steps * size, elapsed, peak_memory_bytes(session.device))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from threading import Barrier
 from typing import Any
 
 from bnrepro.config.schema import RunConfig
+from bnrepro.sweep.worker import visible_device
 
 START_SECONDS = 300.0
 """How long the measurements may wait for the slowest of them to get ready."""
@@ -56,7 +56,8 @@ def side_by_side(
     A process of its own has a peak of memory of its own.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "bnrepro.training.timing"])  # not torchvision: memory is measured
+    # torch and what is ours; not torchvision, which only the tutorial loop pays for
+    context.set_forkserver_preload([__name__, "bnrepro.training.timing"])
     barrier = context.Barrier(jobs)
     pipes, processes = [], []
     try:
@@ -68,23 +69,32 @@ def side_by_side(
             processes[-1].start()
             theirs.close()
             pipes.append(ours)
-        return Together.of([_receive(pipe, config) for pipe in pipes])
+        return Together.of(_speeds([_receive(pipe) for pipe in pipes], config))
+    except BaseException:
+        for process in processes:
+            process.terminate()
+        raise
     finally:
         for process in processes:
-            if process.is_alive() and barrier.broken:
-                process.terminate()
             process.join()
 
 
-def _receive(pipe: Connection, config: RunConfig) -> Speed:
+def _receive(pipe: Connection) -> Speed | str:
+    """The speed, or what went wrong."""
     with pipe:
         try:
-            answer = pipe.recv()
+            return pipe.recv()
         except EOFError:
-            answer = "the process died"
-    if not isinstance(answer, Speed):
-        raise RuntimeError(f"{config.norm.name}, batch size {config.batch_size}: {answer}")
-    return answer
+            return "the process died"
+
+
+def _speeds(answers: Sequence[Speed | str], config: RunConfig) -> list[Speed]:
+    wrong = [answer for answer in answers if isinstance(answer, str)]
+    if wrong:
+        # where one fails the others only say that they waited in vain
+        cause = next((answer for answer in wrong if not answer.startswith("BrokenBarrierError")), wrong[0])
+        raise RuntimeError(f"{config.norm.name}, batch size {config.batch_size}: {cause}")
+    return [answer for answer in answers if isinstance(answer, Speed)]
 
 
 def _measure(
@@ -98,16 +108,9 @@ def _measure(
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once: there is nothing to keep
     if gpu is not None:
-        from bnrepro.sweep.worker import visible_device
-
         os.environ["CUDA_VISIBLE_DEVICES"] = visible_device(gpu)
     try:
         pipe.send(measure(config, seconds, lambda: barrier.wait(START_SECONDS), **options))
     except Exception as error:
         barrier.abort()
         pipe.send(f"{type(error).__name__}: {error}")
-
-
-def peak_of_loader_processes() -> int:
-    """Of the ended child processes the one with the largest peak, in bytes of resident memory."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+import resource
+from collections.abc import Callable, Generator
 from typing import Any
 
 import torch
@@ -15,14 +15,14 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from bnrepro.bench.images import bench_images
-from bnrepro.bench.processes import Speed, peak_of_loader_processes
+from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.data import ResidentDataset
 from bnrepro.training.device import peak_memory_bytes, prepare_device, reset_peak_memory
 from bnrepro.training.protocol import batch_sizes
 from bnrepro.training.schedule import scaled_lr
 from bnrepro.training.session import build_network, norm_layers, with_precision
-from bnrepro.training.timing import at_standstill, wait_for
+from bnrepro.training.timing import at_standstill, time_steps
 
 LOADER_WORKERS = (0, 2, 4)
 
@@ -59,62 +59,57 @@ def image_set(config: DataConfig) -> ImageSet:
 def tutorial_loop(
     config: RunConfig, seconds: float, start: Callable[[], object], *, loader_workers: int
 ) -> Speed:
-    """Images through a `DataLoader`, the same model, eager, all cores in one process, `loss.item()` each step."""
-    config = at_standstill(config)
+    """One process on all cores, a `DataLoader`, the same model, eager, `loss.item()` after each step."""
     device = prepare_device(config)
     torch.set_num_threads(len(os.sched_getaffinity(0)))  # torch's default, whatever OMP_NUM_THREADS says
     reset_peak_memory(device)
-    sizes = batch_sizes(config.protocol, config.batch_size)
-    size = sizes.sgd_batch_size
-    images = image_set(config.data)
-    model = build_network(config, norm_layers(config, sizes), bench_images(config.data)).to(device)
-    forward = with_precision(model, config.precision, device)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=scaled_lr(config.optimizer, size),
-        momentum=config.optimizer.momentum,
-        nesterov=config.optimizer.nesterov,
-        weight_decay=config.optimizer.weight_decay,
-    )
+    size = batch_sizes(config.protocol, config.batch_size).sgd_batch_size
     loader = DataLoader(
-        images,
+        image_set(config.data),
         batch_size=size,
         shuffle=True,
         drop_last=True,
         num_workers=loader_workers,
         pin_memory=device.type == "cuda",
+        # as scripts have it on Linux; this process would hand on its own way of starting others
+        multiprocessing_context="fork" if loader_workers else None,
     )
-    batches = _forever(loader)
-    total_loss = 0.0
-
-    def step() -> None:
-        nonlocal total_loss
-        x, y = next(batches)
-        x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
-        optimizer.zero_grad()
-        loss = F.cross_entropy(forward(x), y)
-        loss.backward()
-        optimizer.step()
-        total_loss += loss.item()
-
-    for _ in range(2 * loader_workers + 3):  # until the loader's workers are no longer ahead of their time
-        step()
-    wait_for(device)
+    steps = _training(at_standstill(config), loader, device)
+    for _ in range(2 * loader_workers + 3):  # the loader's workers have no head start any more
+        next(steps)
     start()
-    steps = 0
-    begin = time.perf_counter()
-    while time.perf_counter() - begin < seconds:
-        step()
-        steps += 1
-    wait_for(device)
-    elapsed = time.perf_counter() - begin
-    batches.close()  # ends the loader's processes, so that their memory is known
+    count, elapsed = time_steps(lambda: next(steps), seconds, device)
+    steps.close()  # ends the loader's processes, so that their memory is known
     memory = peak_memory_bytes(device)
     if device.type != "cuda":
-        memory += loader_workers * peak_of_loader_processes()
-    return Speed(steps * size, elapsed, memory)
+        memory += loader_workers * _peak_of_ended_processes()
+    return Speed(count * size, elapsed, memory)
 
 
-def _forever(loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+def _training(config: RunConfig, loader: DataLoader, device: torch.device) -> Generator[float]:
+    """The loop itself, epoch after epoch: yields the sum of the losses after each step."""
+    sizes = batch_sizes(config.protocol, config.batch_size)
+    model = build_network(config, norm_layers(config, sizes), bench_images(config.data)).to(device)
+    forward = with_precision(model, config.precision, device)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=scaled_lr(config.optimizer, sizes.sgd_batch_size),
+        momentum=config.optimizer.momentum,
+        nesterov=config.optimizer.nesterov,
+        weight_decay=config.optimizer.weight_decay,
+    )
+    total = 0.0
     while True:
-        yield from loader
+        for x, y in loader:
+            x, y = x.to(device, non_blocking=True), y.to(device, non_blocking=True)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(forward(x), y)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+            yield total
+
+
+def _peak_of_ended_processes() -> int:
+    """Resident bytes of the ended child process that had most."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import bnrepro
-from bnrepro.cli import cancel, plot, show_config, status, sweep, train
+from bnrepro.cli import bench, cancel, plot, show_config, status, sweep, train
 from bnrepro.config.errors import UsageError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(sweep.app, name="sweep")
 app.command("plot")(plot.plot)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
+app.command("bench")(bench.bench)
 app.command("show-config")(show_config.show_config)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bnrepro.config.errors import UsageError
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -20,3 +22,19 @@ ConfigDir = Annotated[
         "--config-dir", metavar="DIR", help="A folder with config groups of your own (norm/ data/ …)."
     ),
 ]
+
+
+def texts(value: str | None) -> tuple[str, ...] | None:
+    """`bn, gn` as a tuple."""
+    return tuple(item.strip() for item in value.split(",") if item.strip()) if value is not None else None
+
+
+def numbers(option: str, value: str | None) -> tuple[int, ...] | None:
+    """`1,2,4` as a tuple. Raises `UsageError` for what is no whole number."""
+    items = texts(value)
+    if items is None:
+        return None
+    try:
+        return tuple(int(item) for item in items)
+    except ValueError:
+        raise UsageError(f"{option} {value}: must be whole numbers with commas between, as 1,2,4") from None

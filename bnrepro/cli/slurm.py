@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from bnrepro.sweep.slurm.submit import Submission
 
 SLURM = "With --launcher slurm"
+Partition = Annotated[str | None, typer.Option(metavar="NAME", rich_help_panel=SLURM)]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MINUTES", help="Limit of a task: minutes, or as 12:30:00 or 1-12.", rich_help_panel=SLURM
+    ),
+]
+Gpus = Annotated[int | None, typer.Option(metavar="N", help="For each process.", rich_help_panel=SLURM)]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the sweep to its end.", rich_help_panel=SLURM)]
 
 
 def slurm_overrides(
@@ -68,7 +77,7 @@ def _describe(submission: Submission) -> None:
         typer.echo("nothing to submit")
         return
     cells = sum(len(job.cells) for job in submission.jobs)
-    array = submission.jobs[0].id.split("_")[0]
+    array = submission.jobs[0].array
     typer.echo(f"submitted job {array}: {cells} cells in {len(submission.jobs)} tasks")
     if submission.estimate is not None:
         from bnrepro.training.watch import clock

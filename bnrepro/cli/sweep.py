@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnrepro.cli.arguments import ConfigDir, Overrides
-from bnrepro.cli.slurm import SLURM, check_launcher, slurm_overrides, submit
-from bnrepro.config.errors import UsageError
+from bnrepro.cli.arguments import ConfigDir, Overrides, numbers, texts
+from bnrepro.cli.notices import announce_skipped
+from bnrepro.cli.slurm import Gpus, Partition, Time, Wait, check_launcher, slurm_overrides, submit
 
 if TYPE_CHECKING:
     from bnrepro.data import Dataset
@@ -48,28 +48,12 @@ def batch_size(
         str | None, typer.Option(metavar="local|slurm", help="Default: the config's.")
     ] = None,
     jobs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|N",
-            help="Runs side by side; auto: cores / threads, or GPUs.",
-            rich_help_panel="On this machine",
-        ),
+        str | None, typer.Option(metavar="auto|N", help="Runs side by side; auto: cores / threads, or GPUs.")
     ] = None,
-    partition: Annotated[str | None, typer.Option(metavar="NAME", rich_help_panel=SLURM)] = None,
-    time: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MINUTES",
-            help="Limit of a task: minutes, or Slurm's forms as 12:30:00.",
-            rich_help_panel=SLURM,
-        ),
-    ] = None,
-    gpus: Annotated[
-        int | None, typer.Option(metavar="N", help="Of a process.", rich_help_panel=SLURM)
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the sweep to its end.", rich_help_panel=SLURM)
-    ] = False,
+    partition: Partition = None,
+    time: Time = None,
+    gpus: Gpus = None,
+    wait: Wait = False,
     config_dir: ConfigDir = None,
 ) -> None:
     """Train every (norm × batch size × seed) cell; the same command continues an interrupted sweep."""
@@ -81,8 +65,6 @@ def batch_size(
     from bnrepro.sweep.directory import default_directory
     from bnrepro.sweep.local import parse_jobs
     from bnrepro.sweep.plan import compose_base, plan_sweep
-    from bnrepro.sweep.run import run_sweep
-    from bnrepro.training.interrupt import interrupted_by
 
     base = compose_base(overrides, config_dir)
     dataset = load_data(base.data)
@@ -91,39 +73,23 @@ def batch_size(
     on_slurm = check_launcher(plan.base.launcher["name"], jobs, wait)
     number = parse_jobs(jobs if jobs is not None else plan.base.launcher.get("jobs", "auto"))
     _announce(plan, dataset.name, directory)
+    announce_skipped(dataset)
     if dry_run:
         _forecast(plan, dataset, number)
-        return
-    if on_slurm:
+    elif on_slurm:
         submit(plan, directory, dataset, wait)
-        return
-    with interrupted_by(signal.SIGTERM):
-        outcome = run_sweep(plan, directory, number)
-    _conclude(outcome, directory)
+    else:
+        _run_here(plan, directory, number)
 
 
 def _axes(norms: str | None, batch_sizes: str | None, seeds: str | None) -> Axes:
     from bnrepro.sweep.plan import Axes
 
     return Axes(
-        norms=_texts(norms),
-        batch_sizes=_numbers("--batch-sizes", batch_sizes),
-        seeds=_numbers("--seeds", seeds),
+        norms=texts(norms),
+        batch_sizes=numbers("--batch-sizes", batch_sizes),
+        seeds=numbers("--seeds", seeds),
     )
-
-
-def _texts(value: str | None) -> tuple[str, ...] | None:
-    return tuple(item.strip() for item in value.split(",") if item.strip()) if value is not None else None
-
-
-def _numbers(option: str, value: str | None) -> tuple[int, ...] | None:
-    items = _texts(value)
-    if items is None:
-        return None
-    try:
-        return tuple(int(item) for item in items)
-    except ValueError:
-        raise UsageError(f"{option} {value}: must be whole numbers with commas between, as 1,2,4") from None
 
 
 def _announce(plan: Plan, data: str, directory: Path) -> None:
@@ -162,6 +128,15 @@ def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
     number = jobs or default_jobs(plan.base)
     seconds = wall_seconds(list(found.values()), number)
     typer.echo(f"about {clock(seconds)} with {number} jobs on this machine, from timing each shape alone")
+
+
+def _run_here(plan: Plan, directory: Path, jobs: int | None) -> None:
+    from bnrepro.sweep.run import run_sweep
+    from bnrepro.training.interrupt import interrupted_by
+
+    with interrupted_by(signal.SIGTERM):
+        outcome = run_sweep(plan, directory, jobs)
+    _conclude(outcome, directory)
 
 
 def _conclude(outcome: Outcome, directory: Path) -> None:

@@ -111,7 +111,7 @@ def _one_line(error: Exception, overrides: Sequence[str], config_dir: Path | Non
     text = str(error)
     if match := re.search(r"Could not find '(\w+)/([^']*)'", text):
         group, choice = match.groups()
-        return f"{group}={choice}: no such choice; choices: {', '.join(choices(group))}"
+        return f"{group}={choice}: no such choice; choices: {', '.join(choices(group, config_dir))}"
     if match := re.search(r"Could not override '([^']+)'", text):
         chosen = [o for o in overrides if choices(o.partition("=")[0], config_dir)]
         return _unknown_override(match.group(1), _compose(chosen, config_dir))

@@ -113,9 +113,9 @@ def check_options(path: str, options: Mapping[str, Any], template: Mapping[str, 
         if key not in template:
             raise UsageError(unknown_key(f"{path}.{key}", key, template))
         expected = template[key]
-        if expected is None or (
-            expected == "auto" and isinstance(value, int) and not isinstance(value, bool)
-        ):
+        if expected is None:
+            _convert_union((float, type(None)), value, f"{path}.{key}")
+        if expected == "auto" and isinstance(value, int) and not isinstance(value, bool):
             continue
         if expected == "auto" and value != "auto":
             raise UsageError(f"{path}.{key}={_shown(value)}: must be auto or a whole number")

@@ -31,7 +31,7 @@ def decode_image(path: Path, image_size: int | None = None) -> np.ndarray:
     file that is no whole image.
     """
     with Image.open(path) as image:
-        rgb = _to_rgb(ImageOps.exif_transpose(image))
+        rgb = to_rgb(ImageOps.exif_transpose(image))
     if image_size is not None and rgb.size != (image_size, image_size):
         scale = image_size / min(rgb.size)
         width, height = (max(image_size, round(side * scale)) for side in rgb.size)
@@ -41,7 +41,8 @@ def decode_image(path: Path, image_size: int | None = None) -> np.ndarray:
     return np.asarray(rgb)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8 bits of red, green and blue from any of Pillow's modes. Raises ValueError where white is unknown."""
     if image.mode.startswith("I"):
         # Pillow would cut 16-bit values off at 255.
         values = np.asarray(image).astype(np.int64)

@@ -79,9 +79,9 @@ def plan_sweep(
     Raises `UsageError` for an override that is an axis, and naming all batch sizes that cannot be.
     """
     base = compose_base(overrides, config_dir)
-    norms = _distinct("--norms", axes.norms or base.sweep.norms)
-    sizes = _distinct("--batch-sizes", axes.batch_sizes or base.sweep.batch_sizes)
-    seeds = _distinct("--seeds", axes.seeds if axes.seeds is not None else base.sweep.seeds)
+    norms = _distinct("--norms", axes.norms, base.sweep.norms)
+    sizes = _distinct("--batch-sizes", axes.batch_sizes, base.sweep.batch_sizes)
+    seeds = _distinct("--seeds", axes.seeds, base.sweep.seeds)
     for option, values, least in (("--batch-sizes", sizes, 1), ("--seeds", seeds, 0)):
         if bad := [value for value in values if value < least]:
             raise UsageError(f"{option} {bad[0]}: must be {least} or more")
@@ -120,11 +120,13 @@ def _per_norm(
         yield norm, compose_config([f"norm={norm}", *fitting], config_dir)
 
 
-def _distinct(option: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    twice = sorted({value for value in values if list(values).count(value) > 1})
-    if twice or not values:
-        raise UsageError(f"{option} {','.join(map(str, values))}: {twice[0] if twice else 'nothing'} twice")
-    return tuple(values)
+def _distinct(option: str, given: Sequence[Any] | None, default: Sequence[Any]) -> tuple[Any, ...]:
+    values = tuple(default if given is None else given)
+    if not values:
+        raise UsageError(f"{option}: must name at least one")
+    if twice := sorted({value for value in values if values.count(value) > 1}):
+        raise UsageError(f"{option} {','.join(map(str, values))}: {twice[0]} twice")
+    return values
 
 
 def _refuse_impossible(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
 from bnrepro.sweep.lock import exclusive
@@ -59,7 +60,7 @@ def run_sweep(plan: Plan, directory: Path, jobs: int | None) -> Outcome:
         _refuse_queued(directory)
         number = jobs or default_jobs(plan.base)
         with View(todo, len(done), number) as view:
-            pool = Pool(directory, number, _gpus(plan), plan.overrides, view)
+            pool = Pool(directory, number, gpus_to_deal(plan.base), plan.overrides, view)
             return Outcome({**done, **pool.run(todo)})
 
 
@@ -76,9 +77,9 @@ def _refuse_queued(directory: Path) -> None:
         )
 
 
-def _gpus(plan: Plan) -> int:
+def gpus_to_deal(base: RunConfig) -> int:
     """GPUs to deal out to the workers; 0 where the device is named or is none."""
-    if plan.base.device not in ("auto", "cuda") or resolve_device(plan.base.device).type != "cuda":
+    if base.device not in ("auto", "cuda") or resolve_device(base.device).type != "cuda":
         return 0
     import torch
 

@@ -72,7 +72,7 @@ def cell_status(directory: Path, cell: dict[str, Any], running: bool | None = No
 def is_locked(directory: Path) -> bool:
     """Is a process of this machine at work in the directory?"""
     try:
-        with (directory / LOCK).open("a") as file:
+        with (directory / LOCK).open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

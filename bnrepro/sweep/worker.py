@@ -42,7 +42,7 @@ class Stopped:
 def work(pipe: Connection, gpu: int | None) -> None:
     """Run tasks until the pipe ends. SIGTERM stops the run under way at its next checkpoint."""
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = _visible(gpu)
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible_device(gpu)
     stop = StopFlag()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the sweep decides
     signal.signal(signal.SIGTERM, stop.set)
@@ -55,7 +55,7 @@ def work(pipe: Connection, gpu: int | None) -> None:
         return  # the sweep is gone; what the checkpoint has is kept
 
 
-def _visible(gpu: int) -> str:
+def visible_device(gpu: int) -> str:
     """The device name of this sweep's `gpu`-th GPU, where the user already chose among them."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return chosen.split(",")[gpu] if chosen else str(gpu)

@@ -25,7 +25,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "bnrepro": bnrepro.__version__,
         "commit": commit,
         "dirty": dirty,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["bnrepro", *sys.argv[1:]]),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "versions": {name: _version(name) for name in PACKAGES},

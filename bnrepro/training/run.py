@@ -215,6 +215,7 @@ class Run:
             "sgd_batch_size": self.session.sizes.sgd_batch_size,
             "norm_batch_size": norm_batch if self.session.batch_statistics else None,
             "data": self.session.dataset.name,
+            "skipped_files": list(self.session.dataset.skipped),
             "error": error,
             "last_errors": last,
             "train_error": self.record.metrics[-1]["train_error"] if self.record.metrics else None,

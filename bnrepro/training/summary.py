@@ -11,6 +11,8 @@ def describe(result: Mapping[str, Any]) -> str:
     head = f"{result['norm']}, batch size {result['batch_size']}, seed {result['seed']}"
     if result["status"] == "failed":
         return f"{head}: failed: {result['message']}"
+    if skipped := result.get("skipped_files"):
+        head += f" ({len(skipped)} unreadable files left out)"
     errors = ", ".join(f"{value:.2f} % ({name})" for name, value in result["error"].items())
     if result["status"] == "diverged":
         return f"{head}: diverged: {result['message']}; error of chance {errors}"

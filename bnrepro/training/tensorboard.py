@@ -35,7 +35,8 @@ class TensorBoard:
     def result(self, result: dict[str, Any], base_lr: float) -> None:
         """The HPARAMS tab: what tells the cells of a sweep apart, and the run's error."""
         parameters = {key: result[key] for key in HPARAMS} | {"base_lr": base_lr}
-        self._write(hparams.hparams_pb(parameters, trial_id=result["config_hash"]), 0)
+        name = f"{result['norm']}-b{result['batch_size']}-s{result['seed']}"
+        self._write(hparams.hparams_pb(parameters, trial_id=name), 0)
         errors = {f"final/error_{name}": value for name, value in result["error"].items()}
         self._write(Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in errors.items()]), 0)
 

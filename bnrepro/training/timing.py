@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -45,6 +46,16 @@ def time_training(session: Session, at_least: float) -> tuple[int, float]:
             session.trainer.train_epoch(session.table(0), Position(), pause)
     wait_for(session.device)
     return images, time.perf_counter() - start
+
+
+def time_steps(step: Callable[[], object], at_least: float, device: torch.device) -> tuple[int, float]:
+    """How often `step` was called, and the seconds that took: the first call that ends after `at_least`."""
+    steps, start = 0, time.perf_counter()
+    while steps == 0 or time.perf_counter() - start < at_least:
+        step()
+        steps += 1
+    wait_for(device)
+    return steps, time.perf_counter() - start
 
 
 def wait_for(device: torch.device) -> None:

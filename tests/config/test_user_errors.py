@@ -71,7 +71,7 @@ def test_the_line_names_the_key_and_what_it_may_be(overrides):
 
 
 def test_a_config_dir_that_is_not_there(tmp_path: Path):
-    with pytest.raises(UsageError, match="--config-dir .*nowhere: no such directory"):
+    with pytest.raises(UsageError, match=r"--config-dir .*nowhere: no such directory"):
         compose_config([], tmp_path / "nowhere")
 
 

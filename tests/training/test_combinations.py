@@ -56,7 +56,13 @@ def test_every_pair_takes_a_step_and_is_evaluated(norm, protocol, data, shortcut
     }[protocol]
     config = tiny_config(
         *(folder if data == "image_folder" else ("data.train_subset=100",)),
-        *(f"norm={norm}", f"model.shortcut={shortcut}", f"protocol={protocol}", *sizes, f"batch_size={BATCH}"),
+        *(
+            f"norm={norm}",
+            f"model.shortcut={shortcut}",
+            f"protocol={protocol}",
+            *sizes,
+            f"batch_size={BATCH}",
+        ),
     )
     session = Session.prepare(config, few_images(load_data(config.data)), torch.device("cpu"))
     model, position = session.trainer.model, Position()

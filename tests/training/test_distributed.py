@@ -48,6 +48,24 @@ def train(processes: int, out: Path, *overrides: str) -> None:
     assert process.returncode == 0, output.decode()
 
 
+def workers_at_work(out: Path) -> list[int]:
+    """The two processes that train in `out`, once there is a checkpoint to lose."""
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers = [int(process.name) for process in Path("/proc").glob("[0-9]*") if _trains_in(process, out)]
+    assert len(workers) == 2
+    return workers
+
+
+def _trains_in(process: Path, out: Path) -> bool:
+    try:
+        arguments = (process / "cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return False
+    return str(out) in arguments and "torch.distributed.run" not in arguments
+
+
 def metrics(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
@@ -78,10 +96,9 @@ def test_two_and_four_processes_train_as_one(tmp_path: Path) -> None:
 def test_a_killed_process_group_continues_to_the_same_metrics(tmp_path: Path) -> None:
     train(2, tmp_path / "whole", *LONGER)
     killed = start(2, tmp_path / "killed", *LONGER)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "killed" / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.killpg(killed.pid, signal.SIGKILL)
+    for worker in workers_at_work(tmp_path / "killed"):
+        os.kill(worker, signal.SIGKILL)
+    killed.kill()
     killed.communicate()
     assert not (tmp_path / "killed" / "result.json").exists(), "killed too late to show anything"
     train(2, tmp_path / "killed", *LONGER)
@@ -94,24 +111,10 @@ def test_a_killed_process_group_continues_to_the_same_metrics(tmp_path: Path) ->
 def test_a_lost_process_ends_the_others_with_a_message(tmp_path: Path) -> None:
     out = tmp_path / "lost"
     process = start(2, out, *LONGER, "epochs=200")
-    deadline = time.monotonic() + 120
-    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    pattern = f"train {LONGER[0]}"
-    workers = [int(p.name) for p in Path("/proc").glob("[0-9]*") if _is_worker(p, str(out), pattern)]
-    assert len(workers) == 2
-    os.kill(max(workers), signal.SIGKILL)
+    os.kill(max(workers_at_work(out)), signal.SIGKILL)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert b"processes" in output or b"peer" in output
-
-
-def _is_worker(process: Path, out: str, pattern: str) -> bool:
-    try:
-        arguments = (process / "cmdline").read_bytes().decode().replace("\0", " ")
-    except OSError:
-        return False
-    return out in arguments and pattern in arguments and "torch.distributed.run" not in arguments
 
 
 def test_shares_cover_every_item_once() -> None:

@@ -37,7 +37,8 @@ def test_evaluating_every_epoch_changes_no_number(tmp_path, norm):
 def test_the_size_of_an_evaluation_pass_changes_no_error(tmp_path):
     overrides = ("epochs=2", "data.train_subset=64", "batch_size=4")
     one, other = (
-        tiny_run(tmp_path / size, *overrides, f"evaluation.batch_size={size}")["error"] for size in ("500", "7")
+        tiny_run(tmp_path / size, *overrides, f"evaluation.batch_size={size}")["error"]
+        for size in ("500", "7")
     )
     assert one == pytest.approx(other, abs=0.6)  # one image of 360 may lie on the border of float32
 

@@ -1,7 +1,7 @@
 """A user would train something else than the last release did, and no test that looks at parts would tell.
 
-The losses of 20 steps: digits, ResNet-8, batch size 16, seed 0. Who changes them on purpose takes the new ones
-from the failing test's message, and says so in CHANGELOG.md.
+The losses of 20 steps: digits, ResNet-8, batch size 16, seed 0. Who changes them on purpose takes the new
+ones from the failing test's message, and says so in CHANGELOG.md.
 """
 
 import pytest
@@ -13,7 +13,22 @@ from bnrepro.training.checkpoint import Position
 from bnrepro.training.session import Session
 
 STEPS = 20
-GOLDEN: dict[str, list[float]] = {}
+GOLDEN = {
+    "bn": [
+        *(2.270885, 2.363214, 2.341963, 2.461638, 2.511069, 2.203567, 2.37643, 2.249312, 2.565125, 2.130288),
+        *(2.274358, 2.252404, 2.51486, 2.367909, 2.48516, 2.272948, 1.777465, 2.197843, 2.26935, 2.293646),
+    ],
+    "gn": [
+        *(2.292987, 2.389246, 2.389981, 2.516929, 2.674113, 2.435932, 2.35131, 2.121197, 2.913772, 2.682688),
+        *(2.519327, 2.553991, 2.633984, 2.444467, 2.486107, 2.315911, 2.176378, 2.207242, 2.35664, 2.15216),
+    ],
+    "none": [
+        *(2.29744, 2.319303, 2.293586, 2.289866, 2.316528, 2.32454, 2.297017, 2.315405, 2.303798, 2.296535),
+        *(2.322866, 2.307864, 2.319463, 2.32926, 2.289548, 2.303893, 2.308467, 2.298185, 2.322168, 2.309429),
+    ],
+}
+"""float32, 1 thread. With 2 threads, without oneDNN or in float64 they differ by 1e-6 in the first ten steps,
+and by up to 6e-4 (bn) in the last ones."""
 
 
 def losses(norm: str) -> list[float]:
@@ -27,6 +42,5 @@ def losses(norm: str) -> list[float]:
 @pytest.mark.parametrize("norm", sorted(GOLDEN))
 def test_losses_are_those_of_the_last_release(norm):
     found = losses(norm)
-    # other CPUs and versions of torch round differently, and every step doubles that or so
-    assert found[:5] == pytest.approx(GOLDEN[norm][:5], rel=1e-4), found
+    assert found[:10] == pytest.approx(GOLDEN[norm][:10], rel=1e-3), found
     assert found == pytest.approx(GOLDEN[norm], rel=1e-2), found

@@ -16,7 +16,13 @@ from bnrepro.training.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import Progress
 
 SHORT = ("epochs=3", "data.train_subset=64", "batch_size=4", "evaluation.every=1")
-LONG = ("epochs=2", "data.train_subset=768", "batch_size=4", "evaluation.every=1", "checkpoint.every_minutes=1e-9")
+LONG = (
+    "epochs=2",
+    "data.train_subset=768",
+    "batch_size=4",
+    "evaluation.every=1",
+    "checkpoint.every_minutes=1e-9",
+)
 
 
 class StopAfter:

@@ -86,7 +86,10 @@ def test_a_diverged_run_is_over_and_a_failed_one_is_tried_again(tmp_path):
     assert tiny_run(tmp_path / "diverged", *diverging)["status"] == "diverged"
     assert (tmp_path / "diverged" / "result.json").stat().st_mtime_ns == before
 
-    one_value = (*folder_overrides(image_folder(tmp_path / "data", size=4), tmp_path / "cache"), "batch_size=1")
+    one_value = (
+        *folder_overrides(image_folder(tmp_path / "data", size=4), tmp_path / "cache"),
+        "batch_size=1",
+    )
     tiny_run(tmp_path / "failed", *one_value)
     before = (tmp_path / "failed" / "result.json").stat().st_mtime_ns
     assert tiny_run(tmp_path / "failed", *one_value)["status"] == "failed"
@@ -128,5 +131,3 @@ def test_what_cannot_change_a_number_may_change(tmp_path):
 def test_bf16_on_the_cpu_is_refused(tmp_path):
     with pytest.raises(UsageError, match="precision=bf16: only on cuda"):
         tiny_run(tmp_path, "precision=bf16")
-
-

@@ -47,21 +47,24 @@ class Colour:
         self._principal = torch.tensor(PRINCIPAL, device=device)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """`images: (n, H, W, 3)` uint8 to `(n, 3, H, W)` float32, channels_last."""
-        values = images.float()  # `float` copies, so in place is safe
-        return values.sub_(255 * self._mean).mul_(1 / (255 * self._std)).permute(0, 3, 1, 2)
+        """`images: (n, 3, H, W)` uint8 to float32, channels_last."""
+        return self._pixels(images).sub_(255 * self._mean).mul_(1 / (255 * self._std)).permute(0, 3, 1, 2)
 
     def augment(self, images: Tensor, uniform: np.ndarray, *, flip: bool) -> Tensor:
         """The same, with the draws of each image, `uniform: (n, 4 · BLOCKS)`."""
         if flip:
             mirrored = torch.from_numpy(uniform[:, FLIP] < 0.5).to(self.device)
-            images = torch.where(mirrored[:, None, None, None], images.flip(2), images)
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         if not self.jitter and not self.lighting:
             return self.normalize(images)
-        pixels = images.flatten(1, 2).float()
+        values = self._pixels(images)
+        pixels = values.flatten(1, 2)
         matrix, shift = self._maps(pixels, uniform)
-        shape = (len(images), *images.shape[1:3], 3)
-        return torch.baddbmm(shift, pixels, matrix.mT).view(shape).permute(0, 3, 1, 2)
+        return torch.baddbmm(shift, pixels, matrix.mT).view(values.shape).permute(0, 3, 1, 2)
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        """`(n, H, W, 3)` float32 of its own, contiguous: the layout of channels_last."""
+        return images.to(torch.float32, memory_format=torch.channels_last).permute(0, 2, 3, 1)
 
     def _maps(self, pixels: Tensor, uniform: np.ndarray) -> tuple[Tensor, Tensor]:
         """Per image the 3×3 matrix for values 0…255 and the shift `(n, 1, 3)`.

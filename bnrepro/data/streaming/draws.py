@@ -39,7 +39,7 @@ class StreamDraws:
 
     def uniform(self, positions: np.ndarray) -> np.ndarray:
         """`(n, 4 · BLOCKS)` numbers in [0, 1), those of each position the same whoever asks."""
-        rows = [np.empty((0, 4 * BLOCKS))]
+        rows: list[np.ndarray] = [np.empty((0, 4 * BLOCKS))]
         for run in np.split(positions, np.flatnonzero(np.diff(positions) != 1) + 1):
             if len(run):
                 generator = np.random.Philox(key=self.key, counter=int(run[0]) * BLOCKS)

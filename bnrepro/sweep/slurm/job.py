@@ -32,6 +32,8 @@ JOBS_SECONDS = 120.0
 """How long slurm.json may take to reach this node: shared file systems cache."""
 LOCK_SECONDS = 120.0
 """How long a dead process elsewhere may hold a cell's lock, until the file server lets go of it."""
+END_SECONDS = 600.0
+"""How long Slurm may take to end a job that it has sent SIGTERM."""
 
 
 class SlurmTask:
@@ -142,6 +144,9 @@ class Signals:
     def wait_for_the_end(self, requeue: bool) -> None:
         """Everything is saved: let submitit requeue the job, or let Slurm end it."""
         print("stopped by a signal; all is saved", flush=True)
+        end = time.monotonic() + END_SECONDS
         while not (requeue and self._limit_near):
+            if time.monotonic() > end:
+                sys.exit(1)  # the signal was not Slurm's
             time.sleep(0.2)
         self._before[self._number](self._number, None)

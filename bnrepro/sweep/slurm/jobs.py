@@ -26,6 +26,10 @@ class Job:
     cells: tuple[str, ...]
 
     @property
+    def array(self) -> str:
+        return self.id.split("_")[0]
+
+    @property
     def log(self) -> str:
         return f"{FOLDER}/{self.id}_0_log.out"
 

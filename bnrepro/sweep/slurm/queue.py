@@ -42,7 +42,10 @@ class Queued:
 
 
 def look(jobs: Sequence[Job]) -> dict[str, Queued]:
-    """Job id -> how it stands, of those that Slurm still has. Raises `NoAnswer`."""
+    """Job id -> how it stands, of those that Slurm still has. Raises `NoAnswer`.
+
+    An array that was cancelled before any task of it began stands there as a whole.
+    """
     if not jobs:
         return {}
     command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={_arrays(jobs)}"]
@@ -51,7 +54,7 @@ def look(jobs: Sequence[Job]) -> dict[str, Queued]:
         if "Invalid job id specified" in done.stderr:  # it has forgotten all of them
             return {}
         raise NoAnswer(f"squeue: {_last_line(done.stderr)}")
-    scripts = {job.id: job.script for job in jobs}
+    scripts = {id_: job.script for job in jobs for id_ in (job.array, job.id)}
     found = {}
     for line in done.stdout.splitlines():
         job, state, reason, left, script = line.strip().split("|", 4)
@@ -82,7 +85,7 @@ def cancel(jobs: Iterable[str]) -> None:
 
 
 def _arrays(jobs: Sequence[Job]) -> str:
-    return ",".join(dict.fromkeys(job.id.split("_")[0] for job in jobs))
+    return ",".join(dict.fromkeys(job.array for job in jobs))
 
 
 def _call(command: list[str]) -> subprocess.CompletedProcess[str]:

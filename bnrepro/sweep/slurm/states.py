@@ -34,7 +34,9 @@ def slurm_status(directory: Path) -> tuple[list[CellStatus], str]:
         if job is None or not is_open(directory, cell["id"]):
             statuses.append(cell_status(folder, cell))
             continue
-        state, message = _state(directory, cell["id"], job, queued.get(job.id), endings.get(job.id))
+        state, message = _state(
+            directory, cell["id"], job, queued.get(job.id), endings.get(job.id) or endings.get(job.array)
+        )
         status = cell_status(folder, cell, running=state == "running")
         statuses.append(replace(status, state=state, message=message))
     return statuses, ""

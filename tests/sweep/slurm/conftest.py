@@ -26,7 +26,7 @@ def slurm(*command: str) -> str:
     return done.stdout.strip()
 
 
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
+def until(condition: Callable[[], object], seconds: float = 300) -> None:
     """Wait for the cluster; a test's own time limit is no help in finding out for what."""
     end = time.monotonic() + seconds
     while not condition():
@@ -42,8 +42,9 @@ class SlurmSweep:
     arguments: tuple[str, ...]
 
     def submit(self, *arguments: str, launcher: str = "slurm") -> Ended:
-        axes = ("--launcher", launcher, "--out", str(self.directory))
-        return call("sweep", "batch-size", *CELL, *self.arguments, *axes, *arguments)
+        own = [word for word in self.arguments if launcher == "slurm" or not word.startswith("launcher.")]
+        where = ("--launcher", launcher, "--out", str(self.directory))
+        return call("sweep", "batch-size", *CELL, *own, *where, *arguments)
 
     def cell(self, name: str) -> Path:
         return self.directory / "cells" / name
@@ -84,9 +85,7 @@ def sweep(tmp_path: Path) -> Iterator[Callable[..., SlurmSweep]]:
 
 
 @pytest.fixture(params=["without accounting", "with accounting"])
-def either_cluster(request: pytest.FixtureRequest) -> bool:
-    """Slurm with and without sacct: has it?"""
+def either_cluster(request: pytest.FixtureRequest) -> None:
+    """Slurm with and without sacct."""
     if request.param == "with accounting":
         request.getfixturevalue("accounting")
-        return True
-    return False

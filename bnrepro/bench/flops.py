@@ -1,0 +1,46 @@
+"""Counted floating-point operations, and how many the machine's matrix units can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from bnrepro.bench.ours import prepare
+from bnrepro.bench.processes import Speed
+from bnrepro.config.schema import RunConfig
+from bnrepro.training.device import peak_memory_bytes, prepare_device
+from bnrepro.training.timing import time_steps
+
+SIDE = {"cpu": 1024, "cuda": 8192}
+"""Rows and columns of the matrices: large enough to keep every unit busy."""
+WARM_UP_SECONDS = 0.2
+
+
+def flop_per_image(config: RunConfig) -> float:
+    """Of a training step's convolutions and matrix products, forward and backward (a multiply-add is 2)."""
+    session = prepare(config)
+    trainer = session.trainer
+    x, y = next(trainer.feed.train_batches(session.table(0), [slice(0, trainer.sgd_batch_size)]))
+    with FlopCounterMode(display=False) as counter:
+        F.cross_entropy(trainer.forward(x), y).backward()
+    return counter.get_total_flops() / trainer.sgd_batch_size
+
+
+def matrix_products(config: RunConfig, seconds: float, start: Callable[[], object]) -> Speed:
+    """Floating-point operations of square matrix products, in the run's precision and threads."""
+    device = prepare_device(config)
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    side = SIDE.get(device.type, SIDE["cpu"])
+    a, b = torch.ones(2, side, side, dtype=dtype, device=device)
+    out = torch.empty_like(a)
+
+    def product() -> None:
+        torch.mm(a, b, out=out)
+
+    time_steps(product, WARM_UP_SECONDS, device)
+    start()
+    products, elapsed = time_steps(product, seconds, device)
+    return Speed(products * 2.0 * side**3, elapsed, peak_memory_bytes(device))

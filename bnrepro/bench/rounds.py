@@ -1,0 +1,95 @@
+"""All measurements in turn, in several rounds: what disturbs one disturbs its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bnrepro.bench.flops import matrix_products
+from bnrepro.bench.limit import bare_steps
+from bnrepro.bench.ours import training_loop
+from bnrepro.bench.processes import Together, side_by_side
+from bnrepro.bench.tutorial import LOADER_WORKERS, tutorial_loop
+from bnrepro.sweep.plan import Cell
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to look, and with how many workers."""
+
+    rounds: int
+    seconds: float
+    """Of each measurement, after its warm-up."""
+    jobs: int
+    gpus: int
+    """GPUs to deal out to the workers; 0: none, or the one that the config names."""
+
+
+@dataclass
+class Measured:
+    """One cell's measurements, one of each kind per round."""
+
+    cell: Cell
+    ours: list[Together] = field(default_factory=list)
+    tutorial: list[Together] = field(default_factory=list)
+    limit: list[Together] = field(default_factory=list)
+    loader_workers: int | None = None
+    """The best number of loader workers, once it is known."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the rounds gave."""
+
+    cells: Sequence[Measured]
+    matrix_peak: Sequence[float]
+    """Floating-point operations per second of the machine, in each round."""
+
+
+def measure_rounds(cells: Sequence[Cell], settings: Settings, say: Callable[[str], None]) -> Outcome:
+    """Measure every cell once in each round; the order of the three kinds turns from round to round."""
+    measured = [Measured(cell) for cell in cells]
+    kinds = [_measure_ours, _measure_tutorial, _measure_limit]
+    peaks = []
+    for number in range(settings.rounds):
+        config = cells[0].config
+        peak = side_by_side(matrix_products, config, settings.seconds, jobs=settings.jobs, gpus=settings.gpus)
+        peaks.append(peak.per_second)
+        for one in measured:
+            say(
+                f"round {number + 1} of {settings.rounds}: {one.cell.config.norm.name}, batch size "
+                f"{one.cell.config.batch_size}"
+            )
+            for kind in kinds[number % 3 :] + kinds[: number % 3]:
+                kind(one, settings)
+    return Outcome(measured, peaks)
+
+
+def _measure_ours(one: Measured, settings: Settings) -> None:
+    one.ours.append(
+        side_by_side(training_loop, one.cell.config, settings.seconds, jobs=settings.jobs, gpus=settings.gpus)
+    )
+
+
+def _measure_limit(one: Measured, settings: Settings) -> None:
+    one.limit.append(
+        side_by_side(bare_steps, one.cell.config, settings.seconds, jobs=settings.jobs, gpus=settings.gpus)
+    )
+
+
+def _measure_tutorial(one: Measured, settings: Settings) -> None:
+    """In the first round with each number of loader workers, then with the best one."""
+    tried = LOADER_WORKERS if one.loader_workers is None else (one.loader_workers,)
+    speeds = {
+        workers: side_by_side(
+            tutorial_loop,
+            one.cell.config,
+            settings.seconds,
+            jobs=1,
+            gpus=min(1, settings.gpus),
+            loader_workers=workers,
+        )
+        for workers in tried
+    }
+    one.loader_workers = max(speeds, key=lambda workers: speeds[workers].per_second)
+    one.tutorial.append(speeds[one.loader_workers])

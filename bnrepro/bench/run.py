@@ -1,0 +1,38 @@
+"""The whole benchmark: what to measure, measuring it, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bnrepro.bench.flops import flop_per_image
+from bnrepro.bench.images import bench_images
+from bnrepro.bench.report import bench_report
+from bnrepro.bench.rounds import Settings, measure_rounds
+from bnrepro.sweep.local import default_jobs
+from bnrepro.sweep.plan import Axes, compose_base, plan_sweep
+from bnrepro.sweep.run import gpus_to_deal
+from bnrepro.training.device import resolve_device
+from bnrepro.training.environment import environment
+
+
+def run_bench(
+    overrides: Sequence[str],
+    axes: Axes,
+    config_dir: Path | None,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Measure every cell of the grid; the report. Raises `UsageError` for what the user can mend.
+
+    `seconds`: of each measurement. `say` is told what is under way.
+    """
+    images = bench_images(compose_base(overrides, config_dir).data)
+    plan = plan_sweep(overrides, axes, len(images.train), config_dir)
+    settings = Settings(rounds, seconds, default_jobs(plan.base), gpus_to_deal(plan.base))
+    outcome = measure_rounds(plan.cells, settings, say)
+    flops = {cell.id: flop_per_image(cell.config) for cell in plan.cells}
+    device = resolve_device(plan.base.device)
+    return bench_report(plan.base, images.name, settings, outcome, flops, environment(device))

@@ -1,0 +1,21 @@
+"""What several commands have to tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from bnrepro.data import Dataset
+
+NAMED = 10
+
+
+def announce_skipped(dataset: Dataset) -> None:
+    """Name and count the files that `data.skip_corrupt=true` left out."""
+    if not dataset.skipped:
+        return
+    named = ", ".join(dataset.skipped[:NAMED])
+    more = f" and {len(dataset.skipped) - NAMED} more" if len(dataset.skipped) > NAMED else ""
+    typer.echo(f"{len(dataset.skipped)} files could not be read and are left out: {named}{more}", err=True)

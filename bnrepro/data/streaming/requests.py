@@ -1,0 +1,51 @@
+"""What training asks the readers for: some images, by index, with the draws of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from bnrepro.config.errors import UsageError
+
+UNIT = 32
+"""Images that a reader is asked for at once: large enough to pay for the way, small enough to share out."""
+
+
+@dataclass(frozen=True)
+class Request:
+    side: str
+    """`train` or `test`."""
+    indices: np.ndarray
+    """`(n,)` int64, in the split."""
+    uniform: np.ndarray | None
+    """`(n, …)`: a row of `StreamDraws` for each; None: as in evaluation."""
+    is_last: bool = True
+    """Does the batch end with it?"""
+
+    def units(self) -> Iterator[Request]:
+        """The same in parts of `UNIT` images."""
+        for start in range(0, len(self.indices), UNIT):
+            part = slice(start, start + UNIT)
+            uniform = None if self.uniform is None else self.uniform[part]
+            is_last = start + UNIT >= len(self.indices)
+            yield replace(self, indices=self.indices[part], uniform=uniform, is_last=is_last)
+
+
+class Reader(Protocol):
+    """Turns requests into pixels, ahead of whoever takes them."""
+
+    def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
+        """For each request `(n, 3, crop_size, crop_size)` uint8, on any device.
+
+        Raises `UsageError` naming a file that is no whole image.
+        """
+        ...
+
+
+def unreadable(path: Path, reason: str) -> UsageError:
+    return UsageError(f"data.root: {path} is no readable image ({reason}); mend it or remove it")

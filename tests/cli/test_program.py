@@ -1,0 +1,117 @@
+"""A user would wait for `--help`, or not know what a call has done."""
+
+import json
+import resource
+import subprocess
+import sys
+
+import pytest
+import yaml
+from tiny_runs import call
+
+import bnrepro
+
+HEAVY = (
+    "torch",
+    "torchvision",
+    "hydra",
+    "omegaconf",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "tensorboard",
+)
+HELP = f"""
+import contextlib, io, json, sys
+from bnrepro.cli import main
+for command in ([], ["train"], ["sweep"], ["sweep", "batch-size"], ["plot"], ["status"], ["show-config"]):
+    sys.argv = ["bnrepro", *command, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        main()
+    assert "Usage: bnrepro" in out.getvalue(), out.getvalue()
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+BARE = "import typer; app = typer.Typer(); app.command()(lambda: None); app(['--help'])"
+OURS = "import sys; sys.argv = ['bnrepro', '--help']; from bnrepro.cli import main; main()"
+
+
+def test_help_imports_nothing_that_takes_seconds():
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def processor_seconds(program: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_takes_at_most_0_3_s_more_than_a_bare_typer_app():
+    """In processor seconds, which a busy machine does not stretch; the best of three."""
+    bare, ours = (min(processor_seconds(program) for _ in range(3)) for program in (BARE, OURS))
+    assert ours - bare <= 0.3
+
+
+def test_version():
+    assert call("--version").out == f"bnrepro {bnrepro.__version__}\n"
+
+
+def test_python_m_is_the_same_program():
+    done = subprocess.run([sys.executable, "-m", "bnrepro", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"bnrepro {bnrepro.__version__}\n"
+    assert done.returncode == 0
+
+
+def test_show_config_prints_yaml_that_says_it_all():
+    ended = call("show-config", "experiment=digits", "norm=gn", "batch_size=4", "data.root=/tmp/été")
+    shown = yaml.safe_load(ended.out)
+    assert ended.code == 0
+    assert (shown["experiment"], shown["norm"]["name"], shown["batch_size"]) == ("digits", "gn", 4)
+    assert shown["norm"]["options"]["groups"] == "auto"
+    assert "/tmp/été" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "epoch=3"], "did you mean epochs"),
+        (["train", "norm=foo"], "norm=foo: no such choice"),
+        (["train", "epochs=many"], "epochs=many: must be a whole number"),
+        (["train", "+foo=1"], "foo: no such key"),
+        (["train", "batch_size=0"], "batch_size=0: must be 1 or more"),
+        (["train", "--config-dir", "nowhere"], "--config-dir nowhere: no such directory"),
+        (["train", "batch_size=2000"], "more than the 1437 training images"),
+        (["train", "data.train_subset=5000"], "data.train_subset=5000"),
+        (["train", "protocol=fixed_sgd", "batch_size=3"], "must divide protocol.sgd_batch_size=256"),
+        (["train", "norm=gn", "norm.groups=5"], "5"),
+        (["train", "data=image_folder"], "data.root"),
+        (["train", "data=image_folder", "data.root=nowhere"], "nowhere"),
+        (["train", "data=cifar10", "data.download=false", "data.root=nowhere"], "nowhere"),
+        (["train", "--out", "file/run"], "file/run: cannot be written"),
+        (["show-config", "data=mnist"], "data=mnist: no such choice"),
+        (["sweep", "batch-size", "norm=gn"], "--norms"),
+        (["sweep", "batch-size", "batch_size=4"], "--batch-sizes"),
+        (["sweep", "batch-size", "seed=1"], "--seeds"),
+        (["sweep", "batch-size", "norm.foo=1"], "norm.foo: no such key"),
+        (["sweep", "batch-size", "--norms", "bn,foo"], "norm=foo: no such choice"),
+        (["sweep", "batch-size", "--batch-sizes", "1,x"], "--batch-sizes 1,x: must be whole numbers"),
+        (["sweep", "batch-size", "--seeds", "-1"], "--seeds -1: must be 0 or more"),
+        (["sweep", "batch-size", "--jobs", "0"], "--jobs 0: must be auto or a whole number from 1"),
+        (["sweep", "batch-size", "--launcher", "cluster"], "launcher=cluster: no such choice"),
+        (["sweep", "batch-size", "protocol=workers"], "bn-b256, gn-b256, none-b256"),
+        (["sweep", "batch-size", "epochs=0"], "epochs=0: must be 1 or more"),
+        (["status", "."], "is no sweep directory"),
+        (["plot", "."], "is no sweep directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_2(tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    ended = call(*arguments)
+    assert ended.code == 2, ended
+    assert ended.err.startswith("bnrepro: ")
+    assert ended.err.count("\n") == 1
+    assert words in ended.err

@@ -1,0 +1,105 @@
+"""Each of Slurm's answers as the state of a cell: what a user is told, and whether it is submitted again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bnrepro.sweep.slurm.jobs import Job, add_jobs
+from bnrepro.sweep.slurm.states import slurm_status
+
+CELLS = ("bn-b1-s0", "bn-b2-s0")
+SCRIPT = ".submission_file_1.sh"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sweep whose two cells are with task 7_0."""
+    cells = [{"id": cell, "steps": 100, "sgd_batch_size": 1} for cell in CELLS]
+    (tmp_path / "sweep.json").write_text(json.dumps({"cells": cells}))
+    add_jobs(tmp_path, [Job("7_0", SCRIPT, CELLS)])
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    answer(tmp_path, "squeue", "")
+    answer(tmp_path, "sacct", "")
+    return tmp_path
+
+
+def answer(folder: Path, name: str, text: str) -> None:
+    (folder / f"{name}.txt").write_text(text)
+    (folder / name).write_text(f'#!/bin/sh\ncat "{folder}/{name}.txt"\n')
+    (folder / name).chmod(0o755)
+
+
+def states(folder: Path) -> list[tuple[str, str]]:
+    return [(status.state, status.message) for status in slurm_status(folder)[0]]
+
+
+def write(folder: Path, cell: str, name: str, **values: object) -> None:
+    path = folder / "cells" / cell / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values))
+
+
+def test_a_waiting_job_shows_slurms_reason(sweep: Path) -> None:
+    answer(sweep, "squeue", f"7_0|PENDING|Priority|1:00:00|/x/{SCRIPT}\n")
+    assert states(sweep) == [("pending", "job 7_0: Priority")] * 2
+
+
+def test_a_task_is_at_its_first_cell_without_a_result(sweep: Path) -> None:
+    answer(sweep, "squeue", f"7_0|RUNNING|None|59:00|/x/{SCRIPT}\n")
+    write(sweep, CELLS[0], "progress.json", step=50, epoch=2, images_per_second=10.0)
+    assert states(sweep) == [
+        ("running", "job 7_0, 59:00 to its time limit"),
+        ("pending", f"job 7_0: after {CELLS[0]}"),
+    ]
+    running = slurm_status(sweep)[0][0]
+    assert (running.step, running.epoch, running.seconds_left) == (50, 2, 5.0)
+    write(sweep, CELLS[0], "result.json", status="completed", error={"running": 1.0}, message="")
+    assert [state for state, _ in states(sweep)] == ["completed", "running"]
+
+
+@pytest.mark.parametrize(
+    ("slurms", "ours"),
+    [
+        ("CANCELLED by 1000", "cancelled"),
+        ("TIMEOUT", "timed out"),
+        ("DEADLINE", "timed out"),
+        ("FAILED", "failed"),
+        ("NODE_FAIL", "lost"),
+        ("OUT_OF_MEMORY", "lost"),
+        ("PREEMPTED", "lost"),
+        ("COMPLETED", "lost"),
+    ],
+)
+def test_the_accounting_tells_how_a_job_ended(sweep: Path, slurms: str, ours: str) -> None:
+    answer(sweep, "sacct", f"7_0|{slurms}\n")
+    state, message = states(sweep)[0]
+    assert state == ours
+    assert message == f"job 7_0 ended ({slurms.split()[0]}); its log: slurm/7_0_0_log.out"
+
+
+def test_the_queue_remembers_an_ended_job_for_minutes_without_accounting(sweep: Path) -> None:
+    (sweep / "sacct").unlink()
+    answer(sweep, "squeue", f"7_0|TIMEOUT|TimeLimit|0:00|/x/{SCRIPT}\n")
+    assert states(sweep)[0][0] == "timed out"
+
+
+def test_a_job_that_nobody_remembers_is_lost(sweep: Path) -> None:
+    assert states(sweep)[0] == ("lost", "job 7_0 ended (unknown to Slurm); its log: slurm/7_0_0_log.out")
+
+
+def test_a_cell_that_was_never_submitted_is_pending(sweep: Path) -> None:
+    plan = json.loads((sweep / "sweep.json").read_text())
+    plan["cells"].append({"id": "gn-b1-s0", "steps": 100, "sgd_batch_size": 1})
+    (sweep / "sweep.json").write_text(json.dumps(plan))
+    assert states(sweep)[-1] == ("pending", "")
+
+
+def test_a_controller_that_does_not_answer_leaves_the_files(sweep: Path) -> None:
+    (sweep / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: no route' >&2; exit 1\n")
+    cells, remark = slurm_status(sweep)
+    assert [cell.state for cell in cells] == ["pending", "pending"]
+    assert remark == "from the files alone: squeue: slurm_load_jobs error: no route"

@@ -1,0 +1,173 @@
+"""What Slurm is told and what it answers, without a cluster: the script, its environment, the queue."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import CELL
+
+from bnrepro.config.errors import UsageError
+from bnrepro.data import load_data
+from bnrepro.sweep.plan import Axes, Plan, plan_sweep
+from bnrepro.sweep.slurm import queue
+from bnrepro.sweep.slurm.cancel import cancel_sweep
+from bnrepro.sweep.slurm.estimate import estimate
+from bnrepro.sweep.slurm.jobs import Job, add_jobs, owners, read_jobs
+from bnrepro.sweep.slurm.parameters import slurm_config
+from bnrepro.sweep.slurm.submit import Submission, submit_sweep
+
+SBATCH = 'cp "$1" "$NOTES/script" && env >"$NOTES/environment" && echo "Submitted batch job 7"'
+SRUN = 'printf "%s\\0" "$@" >"$NOTES/arguments"'
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where programs with the names of Slurm's put what they were given."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    monkeypatch.setenv("NOTES", str(folder))
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    for name, text in {"sbatch": SBATCH, "srun": SRUN, "squeue": "true", "scancel": "false"}.items():
+        program(folder / name, text)
+    return folder
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def plan_of(*overrides: str, norms: tuple[str, ...] = ("gn",), sizes: tuple[int, ...] = (16, 32)) -> Plan:
+    overrides = ("launcher=slurm", *CELL, *overrides)
+    return plan_sweep(overrides, Axes(norms, sizes, (0,)), train_images=128)
+
+
+def submitted(plan: Plan, directory: Path) -> Submission:
+    return submit_sweep(plan, directory, slurm_config(plan.base.launcher), load_data(plan.base.data))
+
+
+def test_script_says_what_was_asked_for(notes: Path, tmp_path: Path) -> None:
+    asked = ("launcher.partition=gpu", "launcher.time=1-0", "launcher.gpus=2", "launcher.array_parallelism=1")
+    done = submitted(plan_of(*asked, "launcher.cells_per_job=1"), tmp_path / "sweep")
+    lines = (notes / "script").read_text().splitlines()
+    assert [line.removeprefix("#SBATCH --") for line in lines if line.startswith("#SBATCH")] == [
+        "array=0-1%1",
+        "cpus-per-task=1",
+        "gpus-per-node=2",
+        "job-name=bnrepro-default-coupled",
+        "nodes=1",
+        "ntasks-per-node=1",
+        "open-mode=append",
+        f"output={tmp_path}/sweep/slurm/%A_%a_0_log.out",
+        "partition=gpu",
+        "requeue",
+        "signal=USR2@120",
+        "time=1440",
+    ]
+    assert [(job.id, job.cells) for job in done.jobs] == [("7_0", ("gn-b16-s0",)), ("7_1", ("gn-b32-s0",))]
+    assert read_jobs(tmp_path / "sweep") == done.jobs
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "it's", 'the "best"', "$(touch x)", "`touch x`", "a;touch x", "ü#&|<*"]
+)
+def test_directory_reaches_srun_as_it_is(notes: Path, tmp_path: Path, name: str) -> None:
+    directory = tmp_path / name
+    setup = """launcher.setup=['export A="two words"\nexport B=$A']"""
+    submitted(plan_of(setup, "launcher.cells_per_job=2"), directory)
+    ran = subprocess.run(["bash", notes / "script"], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    arguments = (notes / "arguments").read_text().split("\0")
+    assert arguments[:4] == [
+        "--unbuffered",
+        "--output",
+        f"{directory}/slurm/%j_%t_log.out",
+        "--cpus-per-task=1",
+    ]
+    assert arguments[-2] == f"{directory}/slurm"
+    assert not (tmp_path / "x").exists()
+
+
+def test_submitting_from_within_a_job_hands_nothing_of_it_on(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "3")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "vision")
+    submitted(plan_of(sizes=(16,)), tmp_path / "sweep")
+    environment = (notes / "environment").read_text().splitlines()
+    assert {"SLURM_CONF=/etc/slurm.conf", "SBATCH_ACCOUNT=vision"} <= set(environment)
+    assert not any(line.startswith("SLURM_JOB_ID=") for line in environment)
+    assert os.environ["SLURM_JOB_ID"] == "3"
+
+
+def test_a_queue_that_does_not_answer_stops_the_submission(notes: Path, tmp_path: Path) -> None:
+    """Else every hiccup of the controller would double a sweep."""
+    submitted(plan_of(sizes=(16,)), tmp_path / "sweep")
+    program(notes / "squeue", "echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
+    (notes / "script").unlink()
+    with pytest.raises(UsageError, match=r"squeue: .*Unable to contact"):
+        submitted(plan_of(sizes=(16,)), tmp_path / "sweep")
+    assert not (notes / "script").exists()
+
+
+def test_a_foreign_job_with_our_number_is_not_ours(notes: Path, tmp_path: Path) -> None:
+    """Numbers start again where a cluster lost its state: cancelling by number would hit a stranger."""
+    submitted(plan_of(sizes=(16,)), tmp_path / "sweep")
+    program(notes / "squeue", "echo '7|RUNNING|None|1:00|/home/somebody/else.sh'")
+    assert queue.look(read_jobs(tmp_path / "sweep")) == {}
+    assert cancel_sweep(tmp_path / "sweep") == []
+
+
+def test_cancelling_a_sweep_that_never_went_to_slurm_says_so(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(UsageError, match="has no Slurm jobs"):
+        cancel_sweep(tmp_path)
+
+
+def test_the_newest_job_owns_a_cell(tmp_path: Path) -> None:
+    """So that an old job that comes back to life leaves alone what was submitted again."""
+    old, new = Job("7_0", "a.sh", ("x", "y")), Job("8_0", "b.sh", ("x",))
+    add_jobs(tmp_path, [old])
+    add_jobs(tmp_path, [new])
+    assert owners(read_jobs(tmp_path)) == {"x": new, "y": old}
+
+
+def test_estimates_come_from_finished_cells_before_this_machine(tmp_path: Path) -> None:
+    plan = plan_of(sizes=(16, 32, 64))
+    done = {"gn-b16-s0": {"status": "completed", "wall_seconds": 60.0}}
+    found = estimate(plan, plan.cells[1:], done, "auto", load_data(plan.base.data))
+    assert found is not None
+    assert found.source == "1 finished cells"
+    assert 30 < found.seconds["gn-b64-s0"] < found.seconds["gn-b32-s0"] < 60
+
+
+def test_the_users_minutes_are_those_of_the_longest_cell(tmp_path: Path) -> None:
+    plan = plan_of(sizes=(16, 32))
+    found = estimate(plan, plan.cells, {}, 5.0, load_data(plan.base.data))
+    assert found is not None
+    assert max(found.seconds.values()) == pytest.approx(300)
+
+
+def test_cells_fill_half_of_the_asked_time(notes: Path, tmp_path: Path) -> None:
+    plan = plan_of("launcher.time=60", "launcher.minutes_per_cell=14", norms=("gn", "none"), sizes=(16,))
+    assert len(submitted(plan, tmp_path / "two in one").jobs) == 1
+    plan = plan_of("launcher.time=60", "launcher.minutes_per_cell=16", norms=("gn", "none"), sizes=(16,))
+    assert len(submitted(plan, tmp_path / "one each").jobs) == 2
+
+
+def test_a_cell_that_ended_its_task_is_submitted_alone(notes: Path, tmp_path: Path) -> None:
+    """What kills its process each time must not keep the others of its task from being trained."""
+    plan = plan_of("launcher.cells_per_job=3", sizes=(16, 32, 64))
+    directory = tmp_path / "sweep"
+    first = submitted(plan, directory).jobs
+    assert [job.cells for job in first] == [("gn-b16-s0", "gn-b32-s0", "gn-b64-s0")]
+    cell = directory / "cells" / "gn-b16-s0"
+    cell.mkdir(parents=True)
+    (cell / "progress.json").write_text(json.dumps({"step": 1, "epoch": 1, "images_per_second": 1.0}))
+    again = submitted(plan, directory).jobs
+    assert {job.cells for job in again} == {("gn-b16-s0",), ("gn-b32-s0", "gn-b64-s0")}
