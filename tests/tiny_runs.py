@@ -66,10 +66,19 @@ def call(*arguments: str) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
+# Who starts the tests in the background may have SIGINT ignored, and children inherit that.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from bnrepro.cli import main
+main()
+"""
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     """The program in a process, and a process group, of its own: `os.killpg` is Ctrl-C."""
     return subprocess.Popen(
-        [sys.executable, "-m", "bnrepro", *arguments],
+        [sys.executable, "-c", PROGRAM, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

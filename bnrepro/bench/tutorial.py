@@ -18,7 +18,7 @@ from bnrepro.bench.images import bench_images
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.data import ResidentDataset
-from bnrepro.training.device import peak_memory_bytes, prepare_device, reset_peak_memory
+from bnrepro.training.device import peak_memory_bytes, reset_peak_memory, resolve_device
 from bnrepro.training.protocol import batch_sizes
 from bnrepro.training.schedule import scaled_lr
 from bnrepro.training.session import build_network, norm_layers, with_precision
@@ -60,8 +60,9 @@ def tutorial_loop(
     config: RunConfig, seconds: float, start: Callable[[], object], *, loader_workers: int
 ) -> Speed:
     """One process on all cores, a `DataLoader`, the same model, eager, `loss.item()` after each step."""
-    device = prepare_device(config)
+    device = resolve_device(config.device)
     torch.set_num_threads(len(os.sched_getaffinity(0)))  # torch's default, whatever OMP_NUM_THREADS says
+    torch.backends.cudnn.benchmark = True
     reset_peak_memory(device)
     size = batch_sizes(config.protocol, config.batch_size).sgd_batch_size
     loader = DataLoader(

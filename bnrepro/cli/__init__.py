@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 import bnrepro
-from bnrepro.cli import bench, cancel, plot, show_config, status, sweep, train
+from bnrepro.cli import bench, cancel, data, plot, show_config, status, sweep, train
 from bnrepro.config.errors import UsageError
+
+CTRL_C = 130
+"""What Typer makes of KeyboardInterrupt."""
 
 app = typer.Typer(
     name="bnrepro",
@@ -20,6 +23,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(data.app, name="data")
 app.command("plot")(plot.plot)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
@@ -49,6 +53,7 @@ def main() -> None:
     except UsageError as error:
         typer.echo(f"bnrepro: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("bnrepro: stopped; the same command continues", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == CTRL_C:
+            typer.echo("bnrepro: stopped; the same command continues", err=True)
+        raise

@@ -23,7 +23,9 @@ CANNOT_CHANGE_A_NUMBER = (
     "data.base_lr",  # only what optimizer.base_lr is taken from
 )
 
-ABSENT_IF_NULL = ("data.stream",)
+_HARMLESS = tuple(f"{part}." for part in CANNOT_CHANGE_A_NUMBER)
+
+ABSENT_IF_NULL = ("data.stream", "micro_batch_size")
 """Keys that came later: null means the same run as in a config that does not have them."""
 
 
@@ -43,8 +45,7 @@ def numeric_part(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(values).items()
-        if not any(key == part or key.startswith(f"{part}.") for part in CANNOT_CHANGE_A_NUMBER)
-        and not (value is None and key in ABSENT_IF_NULL)
+        if not f"{key}.".startswith(_HARMLESS) and not (value is None and key in ABSENT_IF_NULL)
     }
 
 

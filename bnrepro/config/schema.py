@@ -167,3 +167,6 @@ class RunConfig:
     checkpoint: CheckpointConfig
     sweep: SweepConfig
     launcher: Mapping[str, Any]
+    micro_batch_size: int | None = None
+    """Images of one forward pass in training, about: whole normalization batches; None: the process's whole
+    part of an SGD batch. Saves memory; changes neither statistics nor gradients."""

@@ -40,6 +40,7 @@ def _check_numbers(config: RunConfig) -> None:
         ("batch_size", config.batch_size, 1),
         ("epochs", config.epochs, 1),
         ("threads", config.threads, 1),
+        ("micro_batch_size", config.micro_batch_size, 1),
         ("seed", config.seed, 0),
         ("data.train_subset", config.data.train_subset, 1),
         ("data.subset_seed", config.data.subset_seed, 0),

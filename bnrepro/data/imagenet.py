@@ -11,6 +11,7 @@ from bnrepro.data.cache import cache_folder
 from bnrepro.data.registry import Dataset, refuse_image_size, register
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.listing import Listing, list_images
+from bnrepro.data.streaming.prepare import read_mark
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's training images in 0…1, per channel, as everybody has them (fb.resnet.torch, torchvision)."""
@@ -61,4 +62,6 @@ def _listing(config: DataConfig) -> Listing:
 
 
 def _dataset(listing: Listing, name: str) -> Dataset:
+    if copy := read_mark(listing.train.root):
+        name = f"{name}, resized to {copy['size']}"
     return StreamedDataset(name, listing.classes, listing.train, listing.test, MEAN, STD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
@@ -11,6 +12,9 @@ import torch
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Names of glibc's options in `malloc.h`."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -30,12 +34,27 @@ def prepare_device(config: RunConfig) -> torch.device:
     if config.precision == "bf16" and device.type != "cuda":
         raise UsageError(f"precision=bf16: only on cuda, and the device is {device.type}")
     torch.set_num_threads(config.threads)
+    if device.type == "cpu":
+        _keep_freed_memory()
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
     torch.use_deterministic_algorithms(config.deterministic)
     torch.backends.cudnn.deterministic = config.deterministic
     torch.backends.cudnn.benchmark = not config.deterministic
     return device
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep a step's activations for the next step, instead of returning them to the system.
+
+    Otherwise each step maps its pages anew and the system clears them: 20,000 page faults in a step of five
+    16-channel layers at batch 128, a third of its time (a quarter at batch 16). Elsewhere than in glibc
+    nothing is done.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def device_name(device: torch.device) -> str:

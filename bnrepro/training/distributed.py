@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -98,6 +98,12 @@ class World:
             # torch 2.15 renames the argument; its new name does not exist in the versions we support
             warnings.filterwarnings("ignore", message=".*broadcast_buffers", category=FutureWarning)
             return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+
+    def unsynced(self, parallel: nn.Module) -> Callable[[], AbstractContextManager[None]]:
+        """Makes the block in which `parallel`'s gradients are not averaged yet."""
+        if isinstance(parallel, nn.parallel.DistributedDataParallel):
+            return parallel.no_sync
+        return nullcontext
 
     def average_buffers(self, model: nn.Module) -> None:
         """Set the running statistics to the mean over the processes.

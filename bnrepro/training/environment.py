@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,16 @@ def environment(device: torch.device) -> dict[str, Any]:
         "command": shlex.join(["bnrepro", *sys.argv[1:]]),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": _versions(),
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
         "device": device_name(device),
     }
+
+
+@cache  # a worker of a sweep asks for every cell
+def _versions() -> dict[str, str | None]:
+    return {name: _version(name) for name in PACKAGES}
 
 
 def _version(name: str) -> str | None:
@@ -42,6 +48,7 @@ def _version(name: str) -> str | None:
         return None
 
 
+@cache
 def _git() -> tuple[str | None, bool | None]:
     """Commit and dirty flag of the checkout that the code runs from; None where it is none."""
     folder = Path(bnrepro.__file__).resolve().parent.parent

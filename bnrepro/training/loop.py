@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.data.feed import Feed
+from bnrepro.training.accumulation import Accumulation
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.distributed import World
 from bnrepro.training.optimizer import set_lr
@@ -47,6 +48,7 @@ class Trainer:
     steps_per_epoch: int
     total_steps: int
     world: World
+    accumulation: Accumulation
 
     def __post_init__(self) -> None:
         self._scheduled = [m for m in self.model.modules() if hasattr(m, "schedule")]
@@ -87,11 +89,9 @@ class Trainer:
             set_lr(self.optimizer, self.lr(done + i))
             for module in self._scheduled:
                 module.schedule(done + i, self.total_steps)  # type: ignore[operator]
-            logits = self.forward(x)
-            F.cross_entropy(logits, y).backward()
+            outputs.append(self.accumulation.gradients(self.forward, x, y))
             self.optimizer.step()
             self.optimizer.zero_grad()
-            outputs.append(logits.detach())
         # once for all the steps: at a batch of one, a call costs as much as it does for hundreds of images
         logits, target = torch.cat(outputs).float(), torch.cat(labels)
         losses = F.cross_entropy(logits, target, reduction="none").view(len(outputs), -1).mean(1)

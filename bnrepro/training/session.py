@@ -15,6 +15,7 @@ from bnrepro.data.feed import Feed
 from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
+from bnrepro.training.accumulation import Accumulation
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.distributed import World
 from bnrepro.training.evaluation import Evaluator
@@ -54,8 +55,10 @@ class Session:
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         forward = with_precision(model, config.precision, device)
         train, test = dataset.feeds(config.data, device)
-        parallel = with_precision(world.parallel(model), config.precision, device)
-        trainer = _trainer(config, sizes, model, parallel, train, world)
+        parallel = world.parallel(model)
+        accumulation = Accumulation(model, config.micro_batch_size, world.unsynced(parallel))
+        parallel_forward = with_precision(parallel, config.precision, device)
+        trainer = _trainer(config, sizes, accumulation, parallel_forward, train, world)
         evaluator = Evaluator(
             model=model,
             forward=forward,
@@ -94,7 +97,7 @@ class Session:
 def _trainer(
     config: RunConfig,
     sizes: BatchSizes,
-    model: nn.Module,
+    accumulation: Accumulation,
     forward: Callable[[Tensor], Tensor],
     feed: Feed,
     world: World,
@@ -102,15 +105,16 @@ def _trainer(
     steps = steps_per_epoch(len(feed), sizes)
     peak = scaled_lr(config.optimizer, sizes.sgd_batch_size)
     return Trainer(
-        model=model,
+        model=accumulation.model,
         forward=forward,
-        optimizer=build_optimizer(config.optimizer, model, peak),
+        optimizer=build_optimizer(config.optimizer, accumulation.model, peak),
         lr=lr_schedule(config.schedule, peak, config.epochs, steps),
         feed=feed,
         sgd_batch_size=sizes.sgd_batch_size,
         steps_per_epoch=steps,
         total_steps=config.epochs * steps,
         world=world,
+        accumulation=accumulation,
     )
 
 

@@ -74,7 +74,7 @@ def test_norms_and_data_sets_of_the_users_own(tmp_path, monkeypatch):
         "name: mine\nfactory: norms_of_mine:make\ngroups: 2\n"
     )
     (tmp_path / "norms_of_mine.py").write_text(
-        "from torch import nn\ndef make(num_channels, *, groups):\n    return nn.GroupNorm(groups, num_channels)\n"
+        "from torch import nn\ndef make(num_channels, *, groups): return nn.GroupNorm(groups, num_channels)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     overrides = [o for o in TINY if not o.startswith("data.")]

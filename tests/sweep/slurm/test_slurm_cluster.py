@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SlurmSweep, slurm, until
+from slurm_sweep import SlurmSweep, slurm, until
 from tiny_runs import MAY_DIFFER, call, record, tiny_run
 
 pytestmark = pytest.mark.slurm
-LONG = ("epochs=40", "--norms", "bn")
+LONG = ("epochs=24", "--norms", "bn")
 """Seconds of work: time enough to send a signal in the middle."""
 HELD = ("launcher.parameters={hold: true}",)
 """The jobs wait until the test ends."""
@@ -102,7 +102,7 @@ def test_cancelled_and_killed_tasks_are_submitted_again_and_go_on(
     assert len(one.jobs()) == 4
     for cell, size in ((cancelled, 16), (killed, 32)):
         undisturbed = tmp_path / cell
-        tiny_run(undisturbed, "epochs=40", "norm=bn", f"batch_size={size}")
+        tiny_run(undisturbed, "epochs=24", "norm=bn", f"batch_size={size}")
         assert record(one.cell(cell)) == record(undisturbed)
 
 
@@ -119,7 +119,7 @@ def test_signal_before_the_time_limit_saves_and_requeues_to_equal_metrics(
     assert "nothing to submit" in one.submit().out
     until(lambda: one.state("bn-b16-s0") == "completed")
     assert "all is saved" in (one.directory / job.log).read_text()
-    tiny_run(tmp_path / "undisturbed", "epochs=40", "norm=bn", "batch_size=16")
+    tiny_run(tmp_path / "undisturbed", "epochs=24", "norm=bn", "batch_size=16")
     assert record(one.cell("bn-b16-s0")) == record(tmp_path / "undisturbed")
     assert len(one.jobs()) == 1
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import CELL
+from slurm_sweep import CELL
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data import load_data

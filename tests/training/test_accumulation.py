@@ -1,0 +1,85 @@
+"""Saving memory must not change what is trained: same statistics, same gradients, same running buffers."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from bnrepro.models import build_model
+from bnrepro.norms import NormLayers, find_factory
+from bnrepro.training.accumulation import Accumulation
+
+IMAGES, GROUP = 16, 4
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(IMAGES, 3, 8, 8, generator=draw, dtype=torch.float64)
+    return x, torch.arange(IMAGES) % 10
+
+
+def trained(norm: str, micro: int | None, context: dict[str, int] | None = None) -> torch.nn.Module:
+    """A network with the gradients and buffers of two batches."""
+    torch.manual_seed(0)
+    layers = NormLayers(find_factory(norm), {}, context or {"norm_batch_size": GROUP})
+    model = build_model("resnet8", norm=layers).double()
+    x, y = batch()
+    for images in (x, x.flip(0) * 2):
+        Accumulation(model, micro).gradients(model, images, y)
+    return model
+
+
+@pytest.mark.parametrize("norm", ["bn", "gn", "none", "brn"])
+@pytest.mark.parametrize("micro", [1, 4, 7, 8, 12, 100])
+def test_gradients_and_running_statistics_are_those_of_the_whole_batch(norm, micro):
+    whole, parts = trained(norm, None), trained(norm, micro)
+    for (name, want), got in zip(whole.named_parameters(), parts.parameters(), strict=True):
+        assert torch.allclose(got.grad, want.grad, rtol=1e-9, atol=1e-12), name
+    for (name, want), got in zip(whole.named_buffers(), parts.buffers(), strict=True):
+        if want.is_floating_point():
+            assert torch.allclose(got, want, rtol=1e-9, atol=1e-12), name
+
+
+@pytest.mark.parametrize(
+    ("norm", "micro", "size"),
+    [("bn", 1, 4), ("bn", 7, 4), ("bn", 8, 8), ("bn", None, 16), ("gn", 1, 1), ("gn", 7, 7)],
+)
+def test_a_forward_pass_holds_whole_normalization_batches(norm, micro, size):
+    """A cut normalization batch would be another point on the x axis."""
+    model = build_model("resnet8", norm=NormLayers(find_factory(norm), {}, {"norm_batch_size": GROUP}))
+    seen = []
+
+    def forward(x):
+        seen.append(len(x))
+        return model(x)
+
+    x, y = batch()
+    logits = Accumulation(model, micro).gradients(forward, x.float(), y)
+    assert seen[0] == size
+    assert sum(seen) == IMAGES == len(logits)
+
+
+def test_a_norm_over_all_workers_is_never_cut():
+    context = {"norm_batch_size": GROUP, "sgd_batch_size": IMAGES}
+    model = build_model("resnet8", norm=NormLayers(find_factory("bn_sync"), {}, context))
+    assert Accumulation(model, 4).part_size(IMAGES) == IMAGES
+
+
+def test_only_the_last_part_exchanges_gradients_between_processes():
+    """Every part would cost a round over the network."""
+    model = build_model("resnet8", norm="gn")
+    log = []
+
+    @contextmanager
+    def unsynced():
+        log.append("unsynced")
+        yield
+        log.append("end")
+
+    def forward(x):
+        log.append(len(x))
+        return model(x)
+
+    x, y = batch()
+    Accumulation(model, 6, unsynced).gradients(forward, x.float(), y)
+    assert log == ["unsynced", 6, "end", "unsynced", 6, "end", 4]
