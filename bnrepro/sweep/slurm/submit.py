@@ -17,6 +17,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from bnrepro.config.errors import UsageError
 from bnrepro.data import Dataset
 from bnrepro.sweep.cost import relative_cost
+from bnrepro.sweep.directory import CELLS
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.run import open_sweep
 from bnrepro.sweep.slurm import queue
@@ -84,9 +85,9 @@ def _suspects(known: Sequence[Job], alive: set[str], directory: Path) -> set[str
     begun = {}
     for job in known:
         if job.id not in alive:
-            open_cells = (c for c in job.cells if not (directory / "cells" / c / RESULT).exists())
+            open_cells = (c for c in job.cells if not (directory / CELLS / c / RESULT).exists())
             begun[job.id] = next(open_cells, None)
-    return {cell for cell in begun.values() if cell and (directory / "cells" / cell / PROGRESS).exists()}
+    return {cell for cell in begun.values() if cell and (directory / CELLS / cell / PROGRESS).exists()}
 
 
 def _pack(
