@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ LINES = {
 }
 PANEL = 3.2
 """Inches."""
+CHARACTERS_PER_INCH = 18
+"""Of the caption."""
 
 
 def draw_bench(report: Mapping[str, Any]) -> Figure:
@@ -33,7 +36,8 @@ def draw_bench(report: Mapping[str, Any]) -> Figure:
             _draw_panel(axes, norm, [row for row in report["cells"] if row["norm"] == norm])
         panels[0].set_ylabel("training, images per second")
         panels[0].legend(loc="best")
-        figure.supxlabel(describe_machine(report), fontsize=6.5, color=GRAY, wrap=True)
+        caption = textwrap.fill(describe_machine(report), int(CHARACTERS_PER_INCH * figure.get_figwidth()))
+        figure.supxlabel(caption, fontsize=6.5, color=GRAY)
     return figure
 
 

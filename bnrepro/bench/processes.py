@@ -12,7 +12,7 @@ from threading import Barrier
 from typing import Any
 
 from bnrepro.config.schema import RunConfig
-from bnrepro.sweep.worker import visible_device
+from bnrepro.sweep.worker import preloaded, visible_device
 
 START_SECONDS = 300.0
 """How long the measurements may wait for the slowest of them to get ready."""
@@ -56,8 +56,7 @@ def side_by_side(
     A process of its own has a peak of memory of its own.
     """
     context = multiprocessing.get_context("forkserver")
-    # torch and what is ours; not torchvision, which only the tutorial loop pays for
-    context.set_forkserver_preload([__name__, "bnrepro.training.timing"])
+    context.set_forkserver_preload(preloaded(config))  # not torchvision, whose memory is the tutorial loop's
     barrier = context.Barrier(jobs)
     pipes, processes = [], []
     try:

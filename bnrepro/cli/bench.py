@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides, numbers, texts
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from bnrepro.cli.columns import columns
 
 DEFAULT_EXPERIMENT = "experiment=cifar10_quick"
+KINDS = ("ours", "tutorial", "limit")
+LEGEND = (
+    "training images per second, median (lowest–highest round): (a) bnrepro's workers; (b) the tutorial loop "
+    "with its best number of loader workers; (c) forward, backward and step on one batch that is there "
+    "already. Memory: peak of a process of a/b/c. Of peak: a's share of the matrix products'"
+)
 QUICK_NORMS, QUICK_SIZES = ("bn",), (1, 4, 16, 128)
 
 
@@ -46,42 +50,30 @@ def bench(
     if not any(override.startswith("experiment=") for override in overrides):
         overrides = [DEFAULT_EXPERIMENT, *overrides]
 
-    from rich.console import Console
-
     from bnrepro.bench.figure import write_figure
     from bnrepro.bench.report import describe_machine, write_report
     from bnrepro.bench.run import run_bench
 
     rounds, seconds = (3, 0.7) if quick else (5, 2.0)
     report = run_bench(overrides, axes, config_dir, rounds, seconds, say=typer.echo)
-    console = Console(highlight=False)
-    console.print(_table(report))
-    console.print(describe_machine(report), soft_wrap=True)
+    typer.echo("\n".join(_lines(report)))
+    typer.echo(LEGEND)
+    typer.echo(describe_machine(report))
     for path in [*write_report(report, out), *write_figure(report, out)]:
         typer.echo(path)
 
 
-def _table(report: Mapping[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("cell", no_wrap=True)
-    for name in ("bnrepro /s", "tutorial /s", "limit /s", "a/b", "a/c", "memory MB", "of peak"):
-        table.add_column(name, justify="right", no_wrap=True)
+def _lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """A line per cell: speeds and ratios as median (lowest–highest round)."""
+    rows = []
     for row in report["cells"]:
-        speeds = (_spread(row[f"{kind}_images_per_second"], ",.0f") for kind in ("ours", "tutorial", "limit"))
+        speeds = (_spread(row[f"{kind}_images_per_second"], ",.0f") for kind in KINDS)
         ratios = (_spread(row[f"ours_per_{kind}"], ".2f") for kind in ("tutorial", "limit"))
-        memory = "/".join(
-            f"{row[f'{kind}_peak_memory_bytes'] / 1e6:.0f}" for kind in ("ours", "tutorial", "limit")
-        )
+        memory = "/".join(f"{row[f'{kind}_peak_memory_bytes'] / 1e6:.0f}" for kind in KINDS)
         share = f"{row['share_of_matrix_peak']:.1%}"
-        table.add_row(f"{row['norm']}-b{row['batch_size']}", *speeds, *ratios, memory, share)
-    table.caption = (
-        "images per second of training: median (lowest–highest round); (a) bnrepro's workers, (b) the "
-        "tutorial loop with its best number of loader workers, (c) forward, backward and step on one batch "
-        "that is there already; memory: peak of a process of a / b / c"
-    )
-    return table
+        rows.append((f"{row['norm']}-b{row['batch_size']}", *speeds, *ratios, memory, share))
+    right = ("a bnrepro", "b tutorial", "c limit", "a/b", "a/c", "memory MB", "of peak")
+    return columns(("cell", *right), rows, right)
 
 
 def _spread(values: Mapping[str, Any], form: str) -> str:

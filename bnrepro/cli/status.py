@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from bnrepro.cli.columns import columns
 
 if TYPE_CHECKING:
     from bnrepro.sweep.status import CellStatus
@@ -27,27 +28,12 @@ def status(
     from bnrepro.sweep.status import STATES
 
     cells, remark = slurm_status(sweep_dir)
-    typer.echo("\n".join(_lines(cells)))
+    colours = [COLOURS.get(cell.state, "bright_black") for cell in cells]
+    typer.echo("\n".join(columns(COLUMNS, [_row(cell) for cell in cells], NUMBERS, colours)))
     counts = Counter(cell.state for cell in cells)
     typer.echo(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]))
     if remark:
         typer.echo(remark)
-
-
-def _lines(cells: Sequence[CellStatus]) -> Iterator[str]:
-    """The header and a line per cell. Laid out by hand: rich takes 10 s for a table of 10,000 rows."""
-    rows = [COLUMNS, *map(_row, cells)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row, cell in zip(rows, [None, *cells], strict=True):
-        fields = [
-            text.rjust(width) if name in NUMBERS else text.ljust(width)
-            for name, text, width in zip(COLUMNS, row, widths, strict=True)
-        ]
-        if cell is None:
-            yield typer.style("  ".join(fields).rstrip(), bold=True)
-            continue
-        fields[1] = typer.style(fields[1], fg=COLOURS.get(cell.state), dim=cell.state not in COLOURS)
-        yield "  ".join(fields).rstrip()
 
 
 def _row(cell: CellStatus) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides, numbers, texts
+from bnrepro.cli.columns import columns
 from bnrepro.cli.notices import announce_skipped
 from bnrepro.cli.slurm import Gpus, Partition, Time, Wait, check_launcher, slurm_overrides, submit
 
@@ -107,24 +108,19 @@ def _announce(plan: Plan, data: str, directory: Path) -> None:
 
 def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
     """Every cell with its steps and expected time, and the sweep's."""
-    from rich.console import Console
-    from rich.table import Table
-
     from bnrepro.sweep.forecast import forecast, wall_seconds
     from bnrepro.sweep.local import default_jobs
     from bnrepro.training.watch import clock
 
     found = forecast(plan, dataset)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("cell", no_wrap=True)
-    for name in ("SGD batch", "norm batch", "steps", "images", "training", "evaluation"):
-        table.add_column(name, justify="right", no_wrap=True)
+    rows = []
     for cell in plan.cells:
         norm_batch = str(cell.sizes.norm_batch_size) if cell.batch_statistics else "–"
         counts = (str(cell.sizes.sgd_batch_size), norm_batch, f"{cell.steps:,}", f"{cell.images:,}")
         times = (clock(found[cell.id].train_seconds), clock(found[cell.id].evaluation_seconds))
-        table.add_row(cell.id, *counts, *times)
-    Console(highlight=False).print(table)
+        rows.append((cell.id, *counts, *times))
+    right = ("SGD batch", "norm batch", "steps", "images", "training", "evaluation")
+    typer.echo("\n".join(columns(("cell", *right), rows, right)))
     number = jobs or default_jobs(plan.base)
     seconds = wall_seconds(list(found.values()), number)
     typer.echo(f"about {clock(seconds)} with {number} jobs on this machine, from timing each shape alone")
@@ -145,6 +141,8 @@ def _conclude(outcome: Outcome, directory: Path) -> None:
     failed = outcome.with_status("failed")
     for cell in failed:
         typer.echo(f"failed: {cell}: {outcome.results[cell]['message']}", err=True)
+    if outcome.timing is not None:
+        typer.echo(outcome.timing.describe())
     typer.echo(f"bnrepro plot {shlex.quote(str(directory))}")
     if failed:
         raise typer.Exit(1)

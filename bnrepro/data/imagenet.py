@@ -58,7 +58,9 @@ def _listing(config: DataConfig) -> Listing:
         )
     if config.root is None:
         raise UsageError(f"data.root=null: {config.name} needs the folder that holds train/ and val/")
-    return list_images(Path(config.root).expanduser(), cache_folder(config))
+    root = Path(config.root).expanduser()
+    read_mark(root)  # refuses an unfinished copy, before its missing files are found one by one
+    return list_images(root, cache_folder(config))
 
 
 def _dataset(listing: Listing, name: str) -> Dataset:

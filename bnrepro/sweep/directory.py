@@ -69,5 +69,5 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
 
 
 def _union(new: list[Any], old: list[Any]) -> list[Any]:
-    both = [*old, *(item for item in new if item not in old)]
+    both = list(dict.fromkeys([*old, *new]))
     return both if isinstance(both[0], str) else sorted(both)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,11 +10,10 @@ import torch
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
 from bnrepro.sweep.plan import Cell, Plan
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.device import prepare_device
-from bnrepro.training.loop import Chunk, Diverged
 from bnrepro.training.measure import evaluation_due, is_final
 from bnrepro.training.session import ALL_STATISTICS, Session
+from bnrepro.training.timing import at_standstill, time_training, wait_for
 
 WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8
@@ -56,39 +54,17 @@ def _timed(cell: Cell, dataset: Dataset) -> Forecast:
     device = prepare_device(cell.config)
     images = min(len(dataset.test), max(TEST_IMAGES, cell.sizes.norm_batch_size))
     few = replace(dataset, test=dataset.test.take(torch.arange(images)))
-    session = Session.prepare(cell.config, few, device)
-    _steps(session, WARM_UP_SECONDS)
-    return Forecast(
-        _steps(session, TIMED_SECONDS) * cell.images, _evaluation_seconds(session, len(dataset.test))
-    )
-
-
-class _Enough(Exception):
-    pass
-
-
-def _steps(session: Session, at_least: float) -> float:
-    """Seconds per image of training steps, over `at_least` seconds or an epoch."""
-    images, seconds = 0, 0.0
-
-    def pause(chunk: Chunk) -> None:
-        nonlocal images, seconds
-        images += chunk.images
-        seconds += chunk.seconds
-        if seconds >= at_least:
-            raise _Enough
-
-    with suppress(_Enough, Diverged):
-        session.trainer.train_epoch(session.table(0), Position(), pause)
-    return seconds / images
+    session = Session.prepare(at_standstill(cell.config), few, device)
+    time_training(session, WARM_UP_SECONDS)
+    timed, seconds = time_training(session, TIMED_SECONDS)
+    return Forecast(seconds / timed * cell.images, _evaluation_seconds(session, len(dataset.test)))
 
 
 def _evaluation_seconds(session: Session, test_images: int) -> float:
     """Of all evaluations of a run, from one pass over a part of the test set."""
     start = time.perf_counter()
     session.evaluator.errors(["running"], 0)
-    if session.device.type == "cuda":
-        torch.cuda.synchronize()
+    wait_for(session.device)
     per_image = (time.perf_counter() - start) / len(session.evaluator.test)
     return per_image * _evaluated_images(session.config, session, test_images)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -17,14 +18,13 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
-from bnrepro.sweep.worker import Finished, Stopped, Task, work
+from bnrepro.sweep.worker import Finished, Stopped, Task, preloaded, work
 from bnrepro.training.files import write_json
 from bnrepro.training.record import RESULT
 from bnrepro.training.run import Progress, failed_result
 
 STOP_SECONDS = 60.0
 """How long workers may take to write a checkpoint after Ctrl-C."""
-PRELOAD = ["bnrepro.sweep.worker"]
 
 
 @dataclass
@@ -57,17 +57,18 @@ class Pool:
         self._gpus = gpus
         self._overrides = overrides
         self._view = view
-        self._queue: list[Cell] = []
+        self._queue: deque[Cell] = deque()
         self._workers: list[Worker] = []
         self._results: dict[str, dict[str, Any]] = {}
-        # workers are forked from a server that has torch loaded and nothing else: a new one takes no time,
-        # and inherits neither this process's threads nor its files
+        # workers are forked from a server that has everything loaded and does nothing else: a new one takes
+        # no time, and inherits neither this process's threads nor its files
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
 
     def run(self, cells: list[Cell]) -> dict[str, dict[str, Any]]:
         """Run them all; cell id -> result. KeyboardInterrupt stops the workers and goes on upwards."""
-        self._queue = longest_first(cells)
+        self._queue = deque(longest_first(cells))
+        if cells:
+            self._context.set_forkserver_preload(preloaded(cells[0].config))
         try:
             for index in range(min(self._jobs, len(cells))):
                 self._workers.append(self._start(index % self._gpus if self._gpus else None))
@@ -81,13 +82,14 @@ class Pool:
 
     def _start(self, gpu: int | None) -> Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, gpu), daemon=True)
+        # no daemon: those may not start the loader processes of a streamed data set; without us the pipe ends
+        process = self._context.Process(target=work, args=(theirs, gpu))
         process.start()
         theirs.close()
         return Worker(process, ours, gpu)
 
     def _feed(self, worker: Worker) -> None:
-        worker.cell = self._queue.pop(0) if self._queue else None
+        worker.cell = self._queue.popleft() if self._queue else None
         if worker.cell is not None:
             self._view.started(worker.cell)
             task = Task(worker.cell.config, worker.cell.directory(self._directory), self._overrides)
@@ -123,7 +125,7 @@ class Pool:
             self._feed(worker)
         else:  # somebody else's SIGTERM: the next worker continues it
             worker.cell = None
-            self._queue.insert(0, cell)
+            self._queue.appendleft(cell)
 
     def _finish(self, cell: Cell, result: dict[str, Any]) -> None:
         self._results[cell.id] = result

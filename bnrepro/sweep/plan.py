@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ def _distinct(option: str, given: Sequence[Any] | None, default: Sequence[Any]) 
     values = tuple(default if given is None else given)
     if not values:
         raise UsageError(f"{option}: must name at least one")
-    if twice := sorted({value for value in values if values.count(value) > 1}):
+    if twice := sorted(value for value, times in Counter(values).items() if times > 1):
         raise UsageError(f"{option} {','.join(map(str, values))}: {twice[0]} twice")
     return values
 

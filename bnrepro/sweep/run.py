@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from bnrepro.sweep.lock import exclusive
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
 from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
+from bnrepro.sweep.timing import Timing
 from bnrepro.sweep.view import View
 from bnrepro.training.device import resolve_device
-from bnrepro.training.record import read_result
+from bnrepro.training.record import CHECKPOINT, read_result
 from bnrepro.training.run import OVER
 
 
@@ -28,6 +30,8 @@ class Outcome:
     """How a sweep ended: cell id -> `result.json`."""
 
     results: dict[str, dict[str, Any]]
+    timing: Timing | None = None
+    """None where a cell was continued from an earlier call, or where nothing was left to run."""
 
     def with_status(self, status: str) -> list[str]:
         return [cell for cell, result in self.results.items() if result["status"] == status]
@@ -59,9 +63,14 @@ def run_sweep(plan: Plan, directory: Path, jobs: int | None) -> Outcome:
     with open_sweep(plan, directory) as (done, todo):
         _refuse_queued(directory)
         number = jobs or default_jobs(plan.base)
+        fresh = not any((cell.directory(directory) / CHECKPOINT).exists() for cell in todo)
+        start = time.monotonic()
         with View(todo, len(done), number) as view:
             pool = Pool(directory, number, gpus_to_deal(plan.base), plan.overrides, view)
-            return Outcome({**done, **pool.run(todo)})
+            results = pool.run(todo)
+        seconds = time.monotonic() - start
+        timing = Timing.of(results.values(), min(number, len(todo)), seconds) if todo and fresh else None
+        return Outcome({**done, **results}, timing)
 
 
 def _refuse_queued(directory: Path) -> None:

@@ -36,6 +36,7 @@ class View:
         self._first_steps: dict[str, int] = {}
         self._finished: dict[str, str] = {}
         self._worked = 0.0
+        self._unfinished = sum(self._costs.values())
         self._start = time.monotonic()
         self._last_line = self._start
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -61,6 +62,7 @@ class View:
         self._worked += self._costs[cell.id] * (1 - self._skipped_part(cell.id))
         self._running.pop(cell.id, None)
         self._finished[cell.id] = result["status"]
+        self._unfinished -= self._costs[cell.id]
         count = f"{self._done_before + len(self._finished)}/{self._done_before + len(self._costs)}"
         self._console.print(
             f"{MARKS[result['status']]} {count} {describe(result)}", markup=False, soft_wrap=True
@@ -94,8 +96,7 @@ class View:
         done = self._worked + under_way
         if done <= 0 or elapsed < 3:
             return None
-        waiting = sum(cost for cell, cost in self._costs.items() if cell not in self._finished)
-        left = waiting - sum(self._costs[cell] * self._part(cell) for cell in self._running)
+        left = self._unfinished - sum(self._costs[cell] * self._part(cell) for cell in self._running)
         return elapsed * left / done
 
     def _footer(self) -> Text:

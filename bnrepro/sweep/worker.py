@@ -14,10 +14,17 @@ from typing import Any
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.lock import exclusive
+from bnrepro.training.device import resolve_device
 from bnrepro.training.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import Progress, failed_result, run
 
 REPORT_SECONDS = 0.2
+
+
+def preloaded(config: RunConfig) -> list[str]:
+    """The modules of the process that workers are forked from."""
+    on_cpu = resolve_device(config.device).type == "cpu"
+    return [__name__, *(["bnrepro.training.preload"] if on_cpu else [])]
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,9 @@ class Colour:
         return self._pixels(images).sub_(255 * self._mean).mul_(1 / (255 * self._std)).permute(0, 3, 1, 2)
 
     def augment(self, images: Tensor, uniform: np.ndarray, *, flip: bool) -> Tensor:
-        """The same, with the draws of each image, `uniform: (n, 4 · BLOCKS)`."""
+        """The same, with the draws of each image, `uniform: (n, 4 · BLOCKS)`. Mirrors `images` in place."""
         if flip:
-            mirrored = torch.from_numpy(uniform[:, FLIP] < 0.5).to(self.device)
-            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+            mirror_(images, uniform)
         if not self.jitter and not self.lighting:
             return self.normalize(images)
         values = self._pixels(images)
@@ -84,6 +83,12 @@ class Colour:
 
     def _column(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)[:, :, None, None]
+
+
+def mirror_(images: Tensor, uniform: np.ndarray) -> None:
+    """Mirror half of `images: (n, 3, H, W)` left to right, in place, each by its own draw."""
+    mirrored = torch.from_numpy(np.flatnonzero(uniform[:, FLIP] < 0.5)).to(images.device)
+    images[mirrored] = images[mirrored].flip(3)
 
 
 def _normal(uniform: np.ndarray) -> np.ndarray:

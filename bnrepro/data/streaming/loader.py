@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator, Mapping
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,8 @@ class LoaderReader:
 
     def __init__(self, sides: Mapping[str, FileSplit], config: StreamConfig, device: torch.device) -> None:
         workers = default_workers() if config.workers is None else config.workers
+        if workers:
+            Finalize(None, _end_loader_processes, exitpriority=1)
         self._requests = _Requests()
         self._loader = DataLoader(
             _Files(sides, Decoder(config.crop_size, config.resize_size, config.min_area)),
@@ -105,3 +109,10 @@ def _leave_signals_to_the_run(worker: int) -> None:
     """Ctrl-C and Slurm's SIGTERM reach every process, and the run decides; it still needs its batch."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _end_loader_processes() -> None:
+    """At the exit of the process: multiprocessing would send SIGTERM, and wait for ever."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()

@@ -72,7 +72,7 @@ def test_training_crops_are_torchvisions_of_the_same_window(tmp_path):
 def test_crops_decoded_at_reduced_scale_show_the_same(tmp_path, monkeypatch):
     """It is a shortcut for large images: the window must not move."""
     path = tmp_path / "a.jpg"
-    photo(403, 507, grain=2).save(path, quality=95)
+    photo(303, 407, grain=2).save(path, quality=95)
     decoder = Decoder(32, 36, 0.08)
     scales = []
     reduced = Decoder._reduced_crop
@@ -80,7 +80,7 @@ def test_crops_decoded_at_reduced_scale_show_the_same(tmp_path, monkeypatch):
         Decoder, "_reduced_crop", lambda self, *args: scales.append(args[2]) or reduced(self, *args)
     )
     short = torch.stack([decoder.train_crop(path, uniform) for uniform in UNIFORM])
-    assert set(scales) == {2, 4, 8}
+    assert set(scales) >= {2, 4}
     monkeypatch.setattr(module, "REDUCTIONS", (10**6,))
     whole = torch.stack([decoder.train_crop(path, uniform) for uniform in UNIFORM])
     assert (short.int() - whole.int()).abs().float().mean() < 2
@@ -88,7 +88,7 @@ def test_crops_decoded_at_reduced_scale_show_the_same(tmp_path, monkeypatch):
 
 
 def test_images_are_not_turned_by_their_exif_tag(tmp_path):
-    """As the paper's code and torchvision's loader: published numbers are on images as they lie in the file."""
+    """Nor do the paper's code and torchvision's loader: published numbers are on images as they lie there."""
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(photo(30, 50), exif=exif)
