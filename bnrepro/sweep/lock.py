@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from bnrepro.config.errors import UsageError
 
 FILE = ".lock"
+PATIENCE_SECONDS = 1.0
 
 
 @contextmanager
@@ -26,11 +29,22 @@ def exclusive(directory: Path, what: str) -> Iterator[None]:
             f"{directory}: cannot be written ({error.strerror}); choose another --out"
         ) from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file):
             raise UsageError(
                 f"{directory}: {what} is under way there in another process; wait for it, or choose "
                 "another --out"
-            ) from None
+            )
         yield
+
+
+def _lock(file: IO[str]) -> bool:
+    """Try for a moment: `bnrepro status` holds a lock for an instant, a killed worker a little longer."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,8 +74,12 @@ def save(directory: Path, state: dict[str, Any]) -> None:
 
 
 def load(directory: Path, device: torch.device) -> dict[str, Any] | None:
-    """What `save` wrote, or None."""
+    """What `save` wrote, or None; also where a crash of the machine left a file that cannot be read."""
     path = directory / CHECKPOINT
     if not path.exists():
         return None
-    return torch.load(path, map_location=device, weights_only=True)
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        warnings.warn(f"{path}: cannot be read ({error}); the run starts again", stacklevel=2)
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -72,7 +73,9 @@ def run(
         return Run.open(session, record, resume=resume, stop=stop or StopFlag(), report=report).finish()
     except (UsageError, Interrupted):
         raise
-    except (ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # a norm of the user's own may raise anything: the rest of a sweep goes on
+        if not isinstance(error, ValueError | RuntimeError | OSError):
+            traceback.print_exc()
         return record.finish(failed_result(config, f"{type(error).__name__}: {error}"))
 
 

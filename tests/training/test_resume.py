@@ -124,3 +124,13 @@ def test_the_checkpoint_is_no_part_of_what_a_result_depends_on(tmp_path):
     assert often["config_hash"] == seldom["config_hash"]
     assert tiny_config("checkpoint.every_minutes=1e-9").checkpoint.every_minutes == 1e-9
     assert record(tmp_path / "often") == record(tmp_path / "seldom")
+
+
+def test_a_checkpoint_that_a_power_cut_damaged_does_not_end_the_run(tmp_path):
+    """Else the cell would fail again at every retry, and only deleting the file by hand would help."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / "checkpoint.pt").write_bytes(b"PK\x03\x04 torn")
+    with pytest.warns(UserWarning, match="cannot be read"):
+        result = tiny_run(directory)
+    assert result["status"] == "completed"
