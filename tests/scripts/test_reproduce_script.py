@@ -113,6 +113,8 @@ def test_ctrl_c_lets_the_sweep_finish_its_last_words(tree: Path, log: Path) -> N
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # a test run in the background has Ctrl-C switched off, and bash cannot switch it on again
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"

@@ -65,7 +65,7 @@ def test_lighting_moves_colours_along_the_principal_components(images):
 
 def test_half_of_the_images_are_mirrored_by_their_own_draw(images, uniform):
     colour = Colour(MEAN, STD, 0.0, 0.0, CPU)
-    got = colour.augment(images, uniform, flip=True)
+    got = colour.augment(images.clone(), uniform, flip=True)
     for image, draw, result in zip(images, uniform[:, FLIP], got, strict=True):
         want = image.flip(2) if draw < 0.5 else image
         assert torch.equal(result, colour.normalize(want[None])[0])
@@ -74,8 +74,10 @@ def test_half_of_the_images_are_mirrored_by_their_own_draw(images, uniform):
 def test_an_image_is_the_same_in_every_batch(images, uniform):
     """Else the number of processes would change the training."""
     colour = Colour(MEAN, STD, 0.4, 0.1, CPU)
-    whole = colour.augment(images, uniform, flip=True)
-    parts = [colour.augment(images[i : i + 5], uniform[i : i + 5], flip=True) for i in range(0, 12, 5)]
+    whole = colour.augment(images.clone(), uniform, flip=True)
+    parts = [
+        colour.augment(images[i : i + 5].clone(), uniform[i : i + 5], flip=True) for i in range(0, 12, 5)
+    ]
     assert torch.allclose(torch.cat(parts), whole, rtol=0, atol=1e-6)
 
 
