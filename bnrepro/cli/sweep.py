@@ -110,6 +110,7 @@ def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
     """Every cell with its steps and expected time, and the sweep's."""
     from bnrepro.sweep.forecast import forecast, wall_seconds
     from bnrepro.sweep.local import default_jobs
+    from bnrepro.training.device import resolve_device
     from bnrepro.training.watch import clock
 
     found = forecast(plan, dataset)
@@ -117,13 +118,25 @@ def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
     for cell in plan.cells:
         norm_batch = str(cell.sizes.norm_batch_size) if cell.batch_statistics else "–"
         counts = (str(cell.sizes.sgd_batch_size), norm_batch, f"{cell.steps:,}", f"{cell.images:,}")
-        times = (clock(found[cell.id].train_seconds), clock(found[cell.id].evaluation_seconds))
-        rows.append((cell.id, *counts, *times))
-    right = ("SGD batch", "norm batch", "steps", "images", "training", "evaluation")
+        cost = found[cell.id]
+        needs = (f"{cost.flops_per_image / 1e9:.3g}", f"{cost.memory_bytes / 2**30:.2f} GiB")
+        times = (clock(cost.train_seconds), clock(cost.evaluation_seconds))
+        rows.append((cell.id, *counts, *needs, *times))
+    right = (
+        *("SGD batch", "norm batch", "steps", "images"),
+        *("GFLOP/image", "GPU memory", "training", "evaluation"),
+    )
     typer.echo("\n".join(columns(("cell", *right), rows, right)))
     number = jobs or default_jobs(plan.base)
     seconds = wall_seconds(list(found.values()), number)
     typer.echo(f"about {clock(seconds)} with {number} jobs on this machine, from timing each shape alone")
+    total = sum(cost.seconds for cost in found.values()) / 3600
+    unit = (
+        "GPU-hours"
+        if resolve_device(plan.base.device).type == "cuda"
+        else f"hours of {plan.base.threads} core(s)"
+    )
+    typer.echo(f"{total:,.1f} {unit} in all; GPU memory is estimated, without the kernels' work space")
 
 
 def _run_here(plan: Plan, directory: Path, jobs: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -11,21 +11,28 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.training.device import prepare_device
+from bnrepro.training.estimate import estimate
 from bnrepro.training.measure import evaluation_due, is_final
-from bnrepro.training.session import ALL_STATISTICS, Session
+from bnrepro.training.session import ALL_STATISTICS, Session, build_network, norm_layers
 from bnrepro.training.timing import at_standstill, time_training, wait_for
 
 WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8
-TEST_IMAGES = 1000
+MOST_TEST_IMAGES = 1000
+FORWARD_SPEED = 3
+"""Forward alone, against a training step: as many images take as long as the timed steps."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One cell's expected seconds."""
+    """What one cell will take."""
 
     train_seconds: float
     evaluation_seconds: float
+    flops_per_image: float
+    """Of a training step, forward and backward."""
+    memory_bytes: float
+    """Of a GPU in training, without the kernels' work space."""
 
     @property
     def seconds(self) -> float:
@@ -51,22 +58,33 @@ def wall_seconds(forecasts: list[Forecast], jobs: int) -> float:
 
 
 def _timed(cell: Cell, dataset: Dataset) -> Forecast:
-    device = prepare_device(cell.config)
-    images = min(len(dataset.test), max(TEST_IMAGES, cell.sizes.norm_batch_size))
-    few = replace(dataset, test=dataset.test.take(torch.arange(images)))
-    session = Session.prepare(at_standstill(cell.config), few, device)
+    config = cell.config
+    session = Session.prepare(at_standstill(config), dataset, prepare_device(config))
     time_training(session, WARM_UP_SECONDS)
     timed, seconds = time_training(session, TIMED_SECONDS)
-    return Forecast(seconds / timed * cell.images, _evaluation_seconds(session, len(dataset.test)))
+    few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
+    per_image, shape = _time_evaluation(session, few)
+    images = session.trainer.accumulation.part_size(cell.sizes.sgd_batch_size)
+    counted = estimate(lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images)
+    return Forecast(
+        train_seconds=seconds / timed * cell.images,
+        evaluation_seconds=per_image * _evaluated_images(config, session, len(dataset.test)),
+        flops_per_image=counted.flops_per_image,
+        memory_bytes=counted.memory_bytes(images, config.precision),
+    )
 
 
-def _evaluation_seconds(session: Session, test_images: int) -> float:
-    """Of all evaluations of a run, from one pass over a part of the test set."""
+@torch.inference_mode()
+def _time_evaluation(session: Session, images: int) -> tuple[float, tuple[int, ...]]:
+    """Seconds per test image, and the shape of one, from the first `images`."""
+    evaluator, size = session.evaluator, session.evaluator.batch_size
+    evaluator.model.eval()
     start = time.perf_counter()
-    session.evaluator.errors(["running"], 0)
+    parts = (slice(first, min(first + size, images)) for first in range(0, images, size))
+    for x, _ in evaluator.test.test_batches(parts):
+        evaluator.forward(x)
     wait_for(session.device)
-    per_image = (time.perf_counter() - start) / len(session.evaluator.test)
-    return per_image * _evaluated_images(session.config, session, test_images)
+    return (time.perf_counter() - start) / images, tuple(x.shape[1:])
 
 
 def _evaluated_images(config: RunConfig, session: Session, test_images: int) -> int:
