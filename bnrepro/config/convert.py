@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -77,6 +78,8 @@ def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
 def _convert_scalar(hint: type, value: Any, path: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):  # JSON has no such number
+        raise UsageError(f"{path}={value}: must be a finite number")
     # a directory called 2024 is a text, though YAML reads a number
     if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)

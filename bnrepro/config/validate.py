@@ -8,6 +8,8 @@ from bnrepro.config.errors import UsageError, check_choice
 from bnrepro.config.schema import RunConfig, StreamConfig
 
 STATISTICS = ("running", "precise", "batch")
+"""What batch norm may use at evaluation (DESIGN: the words)."""
+AUGMENTATIONS = ("none", "crop", "crop_flip")
 PROTOCOLS = ("coupled", "workers", "fixed_sgd")
 
 
@@ -15,7 +17,7 @@ def validate(config: RunConfig) -> None:
     """Raises `UsageError` for the first value that cannot be."""
     check_choice("device", config.device.split(":")[0], ("auto", "cpu", "cuda", "mps"))
     check_choice("precision", config.precision, ("float32", "bf16"))
-    check_choice("data.augment", config.data.augment, ("none", "crop", "crop_flip"))
+    check_choice("data.augment", config.data.augment, AUGMENTATIONS)
     check_choice("protocol.name", config.protocol.name, PROTOCOLS)
     check_choice("optimizer.name", config.optimizer.name, ("sgd",))
     check_choice("optimizer.scaling", config.optimizer.scaling, ("linear", "sqrt", "none"))

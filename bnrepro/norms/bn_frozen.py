@@ -17,6 +17,7 @@ from bnrepro.norms.grouped import (
     split_groups,
     unbiased,
 )
+from bnrepro.norms.processes import average_over_processes
 from bnrepro.norms.registry import register
 from bnrepro.norms.standardize import Standardize
 
@@ -28,6 +29,9 @@ class FrozenBatchNorm(BatchNorm):
     y = γ (x − μ) / √(σ² + ε) + β with the running statistics as constants: no gradient runs through them,
     they are not updated any more, and an image's output does not depend on its batch. γ and β go on learning.
     The default 0.8 is the paper's last 20 of 100 epochs.
+
+    In several processes what is frozen is the mean of their running statistics, as one process with all the
+    images would have them.
 
     While evaluation looks on the batch's own statistics normalize, also when frozen.
 
@@ -56,7 +60,11 @@ class FrozenBatchNorm(BatchNorm):
 
     def schedule(self, step: int, total_steps: int) -> None:
         """Decide whether step `step` (from 0) of `total_steps` is in the frozen part."""
-        self.frozen.fill_(step >= self.freeze_after * total_steps)
+        begins = self.freeze_after * total_steps
+        self.frozen.fill_(step >= begins)
+        if step - 1 < begins <= step:
+            # each process has averaged over its own images so far; from here on all use the same constants
+            average_over_processes(self.running_mean, self.running_var)
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.training and self.updates_running):

@@ -11,6 +11,7 @@ from torch.autograd import Function
 
 from bnrepro.norms.batch_norm import BatchNorm
 from bnrepro.norms.grouped import by_group, group_dims, merge_groups, per_channel, split_groups
+from bnrepro.norms.processes import processes
 from bnrepro.norms.registry import register
 
 
@@ -47,11 +48,11 @@ class SyncBatchNorm(BatchNorm):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and self.updates_running and _processes() > 1):
+        if not (self.training and self.updates_running and processes() > 1):
             return super().forward(x)
         grouped = split_groups(x.to(self.weight.dtype), 1)
         dims = group_dims(grouped)
-        values = _processes() * x.numel() // x.shape[1]
+        values = processes() * x.numel() // x.shape[1]
         if values == 1:
             raise ValueError(
                 f"Expected more than 1 value per channel when training, got input size {x.shape}"
@@ -68,11 +69,7 @@ class SyncBatchNorm(BatchNorm):
         return merge_groups(y).to(x.dtype)
 
 
-def _processes() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-@register("bn_sync", batch_statistics=True)
+@register("bn_sync", batch_statistics=True, all_workers=True)
 def bn_sync(
     num_channels: int,
     *,

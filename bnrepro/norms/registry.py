@@ -37,6 +37,8 @@ class Traits:
 
     batch_statistics: bool = False
     """It normalizes with statistics over images: its modules are `BatchStatistics`."""
+    all_workers: bool = False
+    """Its statistics are those of all workers: its `norm_batch_size` is the SGD batch, in every protocol."""
     conv: Callable[..., nn.Conv2d] = nn.Conv2d
     """The convolution in front of it, called as `nn.Conv2d` is."""
     conv_bias: bool = False
@@ -88,7 +90,7 @@ def find_factory(name: str, reference: str | None = None) -> Factory:
     module, _, attribute = reference.partition(":")
     try:
         factory = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # the user's module may raise anything
         raise UsageError(
             f"norm.factory={reference}: cannot be imported ({error}); give module:callable, with the "
             "module on PYTHONPATH"

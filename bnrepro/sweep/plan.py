@@ -15,7 +15,7 @@ from bnrepro.config.convert import to_dict, unknown_key
 from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
-from bnrepro.norms import find_factory, traits_of
+from bnrepro.norms import Traits, find_factory, traits_of
 from bnrepro.sweep.directory import CELLS, cell_name
 from bnrepro.training.protocol import BatchSizes, batch_sizes, steps_per_epoch
 
@@ -38,6 +38,7 @@ class Cell:
 
     config: RunConfig
     sizes: BatchSizes
+    """With the normalization batch that the norm really has."""
     steps: int
     """Of the whole run."""
     images: int
@@ -87,7 +88,7 @@ def plan_sweep(
         if bad := [value for value in values if value < least]:
             raise UsageError(f"{option} {bad[0]}: must be {least} or more")
     configs = dict(_per_norm(overrides, norms, config_dir))
-    _refuse_impossible(base, configs, sizes, train_images)
+    _refuse_impossible(configs, sizes, train_images)
     cells = tuple(cell for norm in norms for cell in _cells_of(configs[norm], sizes, seeds, train_images))
     return Plan(base, norms, sizes, seeds, cells, tuple(overrides), train_images)
 
@@ -130,35 +131,40 @@ def _distinct(option: str, given: Sequence[Any] | None, default: Sequence[Any]) 
     return values
 
 
-def _refuse_impossible(
-    base: RunConfig, configs: dict[str, RunConfig], sizes: Sequence[int], train_images: int
-) -> None:
+def _refuse_impossible(configs: dict[str, RunConfig], sizes: Sequence[int], train_images: int) -> None:
     reasons = {}
-    for size in sizes:
-        try:
-            steps_per_epoch(train_images, batch_sizes(base.protocol, size))
-        except UsageError as error:
-            reasons[size] = str(error)
+    for norm, config in configs.items():
+        for size in _sizes_of(config, sizes):
+            try:
+                steps_per_epoch(train_images, batch_sizes(config.protocol, size))
+            except UsageError as error:
+                reasons[f"{norm}-b{size}"] = str(error)
     if reasons:
-        cells = ", ".join(f"{norm}-b{size}" for norm in configs for size in reasons)
-        raise UsageError(f"these cells cannot be: {cells} ({next(iter(reasons.values()))})")
+        raise UsageError(f"these cells cannot be: {', '.join(reasons)} ({next(iter(reasons.values()))})")
+
+
+def _traits(config: RunConfig) -> Traits:
+    return traits_of(find_factory(config.norm.name, config.norm.factory))
+
+
+def _sizes_of(config: RunConfig, sizes: Sequence[int]) -> Sequence[int]:
+    """The batch sizes that a norm is trained at: one for all, where none of them is anything to it."""
+    shared = config.protocol.sgd_batch_size
+    return sizes if shared is None or _traits(config).batch_statistics else [shared]
 
 
 def _cells_of(
     config: RunConfig, sizes: Sequence[int], seeds: Sequence[int], train_images: int
 ) -> Iterator[Cell]:
-    batch_statistics = traits_of(find_factory(config.norm.name, config.norm.factory)).batch_statistics
-    shared = config.protocol.name == "fixed_sgd" and not batch_statistics
-    if shared:
-        assert config.protocol.sgd_batch_size is not None
-        sizes = [config.protocol.sgd_batch_size]
-    for size in sizes:
-        numbers = batch_sizes(config.protocol, size)
-        per_epoch = steps_per_epoch(train_images, numbers)
-        steps = config.epochs * per_epoch
+    asks = _traits(config)
+    shared = config.protocol.sgd_batch_size is not None and not asks.batch_statistics
+    for size in _sizes_of(config, sizes):
+        numbers = batch_sizes(config.protocol, size, asks.all_workers)
+        steps = config.epochs * steps_per_epoch(train_images, numbers)
+        images = steps * numbers.sgd_batch_size
         for seed in seeds:
             cell = dataclasses.replace(config, batch_size=size, seed=seed)
-            yield Cell(cell, numbers, steps, steps * numbers.sgd_batch_size, shared, batch_statistics)
+            yield Cell(cell, numbers, steps, images, shared, asks.batch_statistics)
 
 
 def sweep_json(plan: Plan) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -76,7 +77,8 @@ class LayerMoments(dict[str, Moments]):
         """Per layer: how far the running buffers are from the precise ones, and the mini-batch spread.
 
         Distances are ‖running − precise‖ / ‖precise‖ over the channels; for means, relative to the
-        population's standard deviation, since a mean may be 0.
+        population's standard deviation, since a mean may be 0. What is not finite is left out: a network on
+        the verge of diverging has images whose variance exceeds float32.
         """
         layers = batch_statistics_layers(model)
         summary = {}
@@ -88,7 +90,10 @@ class LayerMoments(dict[str, Moments]):
                 unit = moments.var.clamp_min(0).sqrt() if key.endswith("mean") else precise
                 distance = (running - precise).norm() / unit.norm().clamp_min(1e-30)
                 summary[name][f"distance_{key.removeprefix('running_')}"] = distance.item()
-        return summary
+        return {
+            name: {key: value for key, value in values.items() if math.isfinite(value)}
+            for name, values in summary.items()
+        }
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import ProtocolConfig
@@ -17,11 +17,17 @@ class BatchSizes:
     norm_batch_size: int
 
 
-def batch_sizes(protocol: ProtocolConfig, batch_size: int) -> BatchSizes:
+def batch_sizes(protocol: ProtocolConfig, batch_size: int, all_workers: bool = False) -> BatchSizes:
     """The sizes that `batch_size`, images per worker, means under `protocol`.
 
-    Raises `UsageError` where `fixed_sgd`'s SGD batch is no multiple of it.
+    `all_workers`: for a norm whose statistics all workers share (`Traits.all_workers`). Raises `UsageError`
+    where `fixed_sgd`'s SGD batch is no multiple of `batch_size`.
     """
+    sizes = _protocol_sizes(protocol, batch_size)
+    return replace(sizes, norm_batch_size=sizes.sgd_batch_size) if all_workers else sizes
+
+
+def _protocol_sizes(protocol: ProtocolConfig, batch_size: int) -> BatchSizes:
     if protocol.name == "coupled":
         return BatchSizes(1, batch_size, batch_size)
     if protocol.name == "workers":
@@ -39,8 +45,9 @@ def steps_per_epoch(images: int, sizes: BatchSizes) -> int:
     Raises `UsageError` where not one batch is full.
     """
     if sizes.sgd_batch_size > images:
+        each = sizes.sgd_batch_size // sizes.workers
         raise UsageError(
-            f"an SGD batch of {sizes.sgd_batch_size} ({sizes.workers} × {sizes.norm_batch_size}) is more "
+            f"an SGD batch of {sizes.sgd_batch_size} ({sizes.workers} × {each}) is more "
             f"than the {images} training images; choose smaller batch sizes or fewer workers"
         )
     return images // sizes.sgd_batch_size

@@ -38,12 +38,28 @@ def check_same_config(directory: Path, config: RunConfig) -> None:
     path = directory / CONFIG
     if not path.exists() or not any((directory / name).exists() for name in (METRICS, CHECKPOINT, RESULT)):
         return
-    stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if changed := difference(stored or {}, to_dict(config)):
+    if changed := difference(_read_config(path), to_dict(config)):
         raise UsageError(
             f"{directory}: holds a run of another config ({'; '.join(changed)}); choose another --out, "
             "or the old values"
         )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(_broken(path, " ".join(str(error).split()))) from error
+    if not isinstance(stored, dict):
+        raise UsageError(_broken(path, "no keys"))
+    return stored
+
+
+def _broken(path: Path, why: str) -> str:
+    return (
+        f"{path}: cannot be read ({why}), and without it nobody knows which config the run there is of; "
+        "choose another --out, or remove that directory"
+    )
 
 
 @dataclass
@@ -76,7 +92,7 @@ class Record:
         """Forget what came after the checkpoint, so that the run writes it again."""
         self.metrics = self.metrics[:evaluations]
         if self.writes:
-            write_text(self.directory / METRICS, "".join(json.dumps(line) + "\n" for line in self.metrics))
+            write_text(self.directory / METRICS, "".join(map(_line, self.metrics)))
             shutil.rmtree(self.directory / TENSORBOARD, ignore_errors=True)
 
     def append(self, line: Metrics) -> None:
@@ -84,7 +100,7 @@ class Record:
         self.metrics.append(line)
         if self.writes:
             with (self.directory / METRICS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+                file.write(_line(line))
 
     def progress(self, step: int, epoch: int, images_per_second: float) -> None:
         """Say how far the run is, for `bnrepro status`."""
@@ -98,6 +114,10 @@ class Record:
             (self.directory / PROGRESS).unlink(missing_ok=True)
             write_json(self.directory / RESULT, result)
         return result
+
+
+def _line(metrics: Metrics) -> str:
+    return json.dumps(metrics, allow_nan=False) + "\n"
 
 
 def read_metrics(path: Path) -> list[Metrics]:

@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
 from bnrepro.norms.batch_statistics import looking_on
 
-CHANNELS = 3
+CHANNELS, PROCESSES, STEPS = 3, 2, 6
 
 
 def layer(norm_batch_size=2, name="bn_frozen"):
@@ -80,3 +82,35 @@ def test_a_fraction_that_is_none_is_refused():
     with pytest.raises(UsageError) as error:
         build_norm("bn_frozen", CHANNELS, freeze_after=80.0)
     assert "norm.freeze_after=80: must be a fraction" in str(error.value)
+
+
+def all_steps(part):
+    """The outputs of a run that freezes in its middle, on this process's part of each batch."""
+    module = build_norm("bn_frozen", CHANNELS, norm_batch_size=2, freeze_after=0.5).double()
+    generator = torch.Generator().manual_seed(0)
+    outputs = []
+    for at in range(STEPS):
+        module.schedule(at, STEPS)
+        batch = 1 + torch.randn(4, CHANNELS, 3, 2, dtype=torch.float64, generator=generator)
+        outputs.append(module(part(batch)).detach())
+    return [*outputs, module.running_mean, module.running_var]
+
+
+def work(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=PROCESSES)
+    torch.save(all_steps(lambda batch: batch.chunk(PROCESSES)[rank]), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_freeze_what_one_does(tmp_path):
+    """In the middle of an epoch too, when their running statistics are still apart."""
+    mp.spawn(work, args=(str(tmp_path),), nprocs=PROCESSES)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(PROCESSES))
+    alone = all_steps(lambda batch: batch)
+    for at in range(STEPS):
+        together = torch.cat([first[at], second[at]])
+        torch.testing.assert_close(together, alone[at], rtol=0, atol=1e-10)
+    for ours, theirs, whole in zip(first[STEPS:], second[STEPS:], alone[STEPS:], strict=True):
+        torch.testing.assert_close(ours, whole, rtol=0, atol=1e-10)
+        assert torch.equal(ours, theirs)

@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
-from tiny_runs import TINY, Ended, call
+import waiting_norm
+from tiny_runs import TINY, Ended, call, record, tiny_config
 
 from bnrepro.sweep.slurm.jobs import Job, read_jobs
 from bnrepro.sweep.slurm.queue import look
 from bnrepro.sweep.slurm.states import slurm_status
 from bnrepro.sweep.status import CellStatus
+from bnrepro.training.run import run
 
 CELL = tuple(override for override in TINY if not override.startswith("batch_size="))
 """The overrides of tiny cells: the batch size is an axis."""
@@ -60,8 +63,35 @@ class SlurmSweep:
     def state(self, cell: str) -> str:
         return self.states()[cell].state
 
-    def trains(self, *cells: str) -> bool:
-        """Has each been at work for so long that there is a checkpoint, and an end to it still to come?"""
-        states = self.states()
-        assert not {states[cell].state for cell in cells} & {"completed", "failed"}, states
-        return all((self.cell(cell) / "checkpoint.pt").exists() for cell in cells)
+
+@dataclass(frozen=True)
+class WaitingRuns:
+    """Cells `waits-b16-s0` and `waits-b32-s0`, whose jobs wait in their middle for a signal."""
+
+    folder: Path
+    """For the norm's YAML, and for what the jobs say."""
+
+    EPOCHS: ClassVar[str] = "epochs=4"
+
+    def __post_init__(self) -> None:
+        (self.folder / "norm").mkdir(parents=True)
+        (self.folder / "norm" / "waits.yaml").write_text("name: waits\nfactory: waiting_norm:make\n")
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """For a sweep of them."""
+        exports = {"PYTHONPATH": Path(waiting_norm.__file__).parent, waiting_norm.FOLDER: self.folder}
+        setup = ", ".join(f"'export {name}=\"{path}\"'" for name, path in exports.items())
+        config_dir = ("--config-dir", str(self.folder))
+        return (self.EPOCHS, f"launcher.setup=[{setup}]", "--norms", "waits", *config_dir)
+
+    def process(self, batch_size: int) -> int | None:
+        """The process of the cell, if it waits."""
+        mark = self.folder / str(batch_size)
+        return int(mark.read_text()) if mark.exists() else None
+
+    def undisturbed(self, directory: Path, batch_size: int) -> dict[str, Any]:
+        """The record of a run that does not wait."""
+        config = tiny_config(self.EPOCHS, "norm=waits", f"batch_size={batch_size}", config_dir=self.folder)
+        run(config, directory)
+        return record(directory)

@@ -9,20 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from slurm_sweep import SlurmSweep, slurm, until
+from slurm_sweep import SlurmSweep, WaitingRuns, slurm, until
 from tiny_runs import MAY_DIFFER, call, record, tiny_run
 
 pytestmark = pytest.mark.slurm
-LONG = ("epochs=24", "--norms", "bn")
-"""Seconds of work: time enough to send a signal in the middle."""
 HELD = ("launcher.parameters={hold: true}",)
 """The jobs wait until the test ends."""
-
-
-def process_of(job: str) -> int:
-    """The process that trains; Slurm's own numbers for steps know no arrays."""
-    number = slurm("squeue", "--noheader", f"--jobs={job}", "--format=%A")
-    return int(slurm("scontrol", "listpids", f"{number}.0").splitlines()[1].split()[0])
 
 
 def table(directory: Path) -> pd.DataFrame:
@@ -86,41 +78,41 @@ def test_waiting_jobs_are_left_alone_and_cancel_takes_no_others(
 def test_cancelled_and_killed_tasks_are_submitted_again_and_go_on(
     tmp_path: Path, sweep: Callable[..., SlurmSweep]
 ) -> None:
-    one = sweep(*LONG, "--batch-sizes", "16,32", "launcher.cells_per_job=1")
+    runs = WaitingRuns(tmp_path / "waiting")
+    one = sweep(*runs.arguments, "--batch-sizes", "16,32", "launcher.cells_per_job=1")
     assert one.submit().code == 0
-    cancelled, killed = ("bn-b16-s0", "bn-b32-s0")
-    until(lambda: one.trains(cancelled, killed))
+    cancelled, killed = ("waits-b16-s0", "waits-b32-s0")
+    job = {cell: job.id for job in one.jobs() for cell in job.cells}
+    until(lambda: runs.process(16))
+    slurm("scancel", job[cancelled])
+    until(lambda: runs.process(32))
     assert one.state(killed) == "running"
     assert "to its time limit" in one.states()[killed].message
-    job = {cell: job.id for job in one.jobs() for cell in job.cells}
-    slurm("scancel", job[cancelled])
-    os.kill(process_of(job[killed]), signal.SIGKILL)
+    os.kill(int(runs.process(32) or 0), signal.SIGKILL)
     until(lambda: not one.alive())
     until(lambda: (one.state(cancelled), one.state(killed)) == ("cancelled", "failed"), 60)
     done = one.submit("--wait")
     assert done.code == 0, done.err
     assert len(one.jobs()) == 4
     for cell, size in ((cancelled, 16), (killed, 32)):
-        undisturbed = tmp_path / cell
-        tiny_run(undisturbed, "epochs=24", "norm=bn", f"batch_size={size}")
-        assert record(one.cell(cell)) == record(undisturbed)
+        assert record(one.cell(cell)) == runs.undisturbed(tmp_path / cell, size)
 
 
 def test_signal_before_the_time_limit_saves_and_requeues_to_equal_metrics(
     tmp_path: Path, sweep: Callable[..., SlurmSweep]
 ) -> None:
-    one = sweep(*LONG, "--batch-sizes", "16")
+    runs = WaitingRuns(tmp_path / "waiting")
+    one = sweep(*runs.arguments, "--batch-sizes", "16")
     assert one.submit().code == 0
-    until(lambda: one.trains("bn-b16-s0"))
+    until(lambda: runs.process(16))
     (job,) = one.jobs()
     slurm("scancel", "--signal=USR2", job.id)
     until(lambda: slurm("squeue", "-h", "-j", job.id, "-o", "%T %r") == "PENDING BeginTime")
-    assert one.state("bn-b16-s0") == "pending"
+    assert one.state("waits-b16-s0") == "pending"
     assert "nothing to submit" in one.submit().out
-    until(lambda: one.state("bn-b16-s0") == "completed")
+    until(lambda: one.state("waits-b16-s0") == "completed")
     assert "all is saved" in (one.directory / job.log).read_text()
-    tiny_run(tmp_path / "undisturbed", "epochs=24", "norm=bn", "batch_size=16")
-    assert record(one.cell("bn-b16-s0")) == record(tmp_path / "undisturbed")
+    assert record(one.cell("waits-b16-s0")) == runs.undisturbed(tmp_path / "undisturbed", 16)
     assert len(one.jobs()) == 1
 
 
