@@ -9,7 +9,7 @@ from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import RunConfig
 from bnrepro.training.device import peak_memory_bytes, prepare_device, reset_peak_memory
 from bnrepro.training.session import Session
-from bnrepro.training.timing import at_standstill, time_training
+from bnrepro.training.timing import at_standstill, standstill_sessions, timer
 
 
 def prepare(config: RunConfig) -> Session:
@@ -19,10 +19,15 @@ def prepare(config: RunConfig) -> Session:
     return Session.prepare(at_standstill(config), bench_images(config.data), device)
 
 
-def training_loop(config: RunConfig, seconds: float, start: Callable[[], object]) -> Speed:
-    """Training steps of one worker: data, augmentation, step and sums; no evaluation, no files."""
-    session = prepare(config)
-    time_training(session, 0.0)
+def training_loop(config: RunConfig, seconds: float, start: Callable[[], object], *, lockstep: int) -> Speed:
+    """Training steps of one worker: data, augmentation, step and sums; no evaluation, no files.
+
+    `lockstep` seeds train as one; the images are those of all of them.
+    """
+    device = prepare_device(config)
+    reset_peak_memory(device)
+    timed = timer(standstill_sessions(config, bench_images(config.data), device, lockstep))
+    timed(0.0)
     start()
-    images, elapsed = time_training(session, seconds)
-    return Speed(images, elapsed, peak_memory_bytes(session.device))
+    images, elapsed = timed(seconds)
+    return Speed(images, elapsed, peak_memory_bytes(device))

@@ -56,11 +56,16 @@ def bench_report(
         "threads": config.threads,
         **asdict(settings),
         "matrix_flop_per_second": peak,
-        "cells": [_row(one, flops[one.cell.id], peak["median"]) for one in outcome.cells],
+        "cells": [_row(one, flops[one.cell.id], peak["median"], settings.jobs) for one in outcome.cells],
     }
 
 
-def _row(one: Measured, flop: float, peak: float) -> dict[str, Any]:
+def _step_milliseconds(images_per_second: float, one: Measured, jobs: int) -> float:
+    """Of one worker, for one of its models."""
+    return 1000 * jobs * one.cell.sizes.sgd_batch_size / images_per_second
+
+
+def _row(one: Measured, flop: float, peak: float, jobs: int) -> dict[str, Any]:
     speeds = {kind: _per_second(getattr(one, kind)) for kind in KINDS}
     ours = spread(speeds["ours"])
     return {
@@ -72,6 +77,8 @@ def _row(one: Measured, flop: float, peak: float) -> dict[str, Any]:
         "ours_per_limit": ratio(speeds["ours"], speeds["limit"]),
         **{f"{kind}_peak_memory_bytes": _peak_memory(getattr(one, kind)) for kind in KINDS},
         "loader_workers": one.loader_workers,
+        "lockstep": one.lockstep,
+        "ours_milliseconds_per_model_step": _step_milliseconds(ours["median"], one, jobs),
         "flop_per_image": flop,
         "share_of_matrix_peak": ours["median"] * flop / peak,
     }

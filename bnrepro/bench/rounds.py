@@ -23,6 +23,8 @@ class Settings:
     jobs: int
     gpus: int
     """GPUs to deal out to the workers; 0: none, or the one that the config names."""
+    lockstep: Sequence[int]
+    """Numbers of seeds that a worker of ours trains as one: the fastest of them counts."""
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Measured:
     limit: list[Together] = field(default_factory=list)
     loader_workers: int | None = None
     """The best number of loader workers, once it is known."""
+    lockstep: int | None = None
+    """The best number of seeds in lockstep, once it is known."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,24 @@ def measure_rounds(cells: Sequence[Cell], settings: Settings, say: Callable[[str
 
 
 def _measure_ours(one: Measured, settings: Settings) -> None:
-    one.ours.append(
-        side_by_side(training_loop, one.cell.config, settings.seconds, jobs=settings.jobs, gpus=settings.gpus)
-    )
+    """In the first round with each number of seeds in lockstep, then with the best one."""
+    speeds = {}
+    for number in settings.lockstep if one.lockstep is None else (one.lockstep,):
+        try:
+            speeds[number] = side_by_side(
+                training_loop,
+                one.cell.config,
+                settings.seconds,
+                jobs=settings.jobs,
+                gpus=settings.gpus,
+                lockstep=number,
+            )
+        except RuntimeError as error:
+            if not speeds or "OutOfMemoryError" not in str(error):
+                raise
+            break  # more of them do not fit either
+    one.lockstep = max(speeds, key=lambda number: speeds[number].per_second)
+    one.ours.append(speeds[one.lockstep])
 
 
 def _measure_limit(one: Measured, settings: Settings) -> None:

@@ -11,10 +11,14 @@ from bnrepro.bench.images import bench_images
 from bnrepro.bench.report import bench_report
 from bnrepro.bench.rounds import Settings, measure_rounds
 from bnrepro.sweep.local import default_jobs
+from bnrepro.sweep.lockstep import candidates
 from bnrepro.sweep.plan import Axes, compose_base, plan_sweep
 from bnrepro.sweep.run import gpus_to_deal
 from bnrepro.training.device import resolve_device
 from bnrepro.training.environment import environment
+
+MOST_IN_LOCKSTEP = 16
+"""Seeds that are tried as one stacked model."""
 
 
 def run_bench(
@@ -31,8 +35,9 @@ def run_bench(
     """
     images = bench_images(compose_base(overrides, config_dir).data)
     plan = plan_sweep(overrides, axes, len(images.train), config_dir)
-    settings = Settings(rounds, seconds, default_jobs(plan.base), gpus_to_deal(plan.base))
+    device = resolve_device(plan.base.device)
+    lockstep = candidates(MOST_IN_LOCKSTEP) if device.type == "cuda" else [1]  # on the CPU it gains nothing
+    settings = Settings(rounds, seconds, default_jobs(plan.base), gpus_to_deal(plan.base), lockstep)
     outcome = measure_rounds(plan.cells, settings, say)
     flops = {cell.id: flop_per_image(cell.config) for cell in plan.cells}
-    device = resolve_device(plan.base.device)
     return bench_report(plan.base, images.name, settings, outcome, flops, environment(device))

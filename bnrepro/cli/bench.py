@@ -65,14 +65,17 @@ def bench(
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     """A line per cell: speeds and ratios as median (lowest–highest round)."""
+    together = any(row["lockstep"] > 1 for row in report["cells"])
     rows = []
     for row in report["cells"]:
         speeds = (_spread(row[f"{kind}_images_per_second"], ",.0f") for kind in KINDS)
         ratios = (_spread(row[f"ours_per_{kind}"], ".2f") for kind in ("tutorial", "limit"))
         memory = "/".join(f"{row[f'{kind}_peak_memory_bytes'] / 1e6:.0f}" for kind in KINDS)
+        steps = (str(row["lockstep"]), f"{row['ours_milliseconds_per_model_step']:.3f}") if together else ()
         share = f"{row['share_of_matrix_peak']:.1%}"
-        rows.append((f"{row['norm']}-b{row['batch_size']}", *speeds, *ratios, memory, share))
-    right = ("a bnrepro", "b tutorial", "c limit", "a/b", "a/c", "memory MB", "of peak")
+        rows.append((f"{row['norm']}-b{row['batch_size']}", *speeds, *ratios, memory, share, *steps))
+    right = ["a bnrepro", "b tutorial", "c limit", "a/b", "a/c", "memory MB", "of peak"]
+    right += ["lockstep", "ms per model and step"] if together else []
     return columns(("cell", *right), rows, right)
 
 

@@ -45,11 +45,15 @@ def slurm_overrides(
     )
 
 
-def check_launcher(name: str, jobs: str | None, wait: bool) -> bool:
+def check_launcher(name: str, jobs: str | None, lockstep: str | None, wait: bool) -> bool:
     """Is it Slurm's? Raises `UsageError` for an option of the other launcher."""
     check_choice("launcher.name", name, ("local", "slurm"))
     if name == "slurm" and jobs is not None:
         raise UsageError(f"--jobs {jobs}: only on this machine; on Slurm launcher.array_parallelism limits")
+    if name == "slurm" and lockstep not in (None, "off"):
+        raise UsageError(
+            f"--lockstep {lockstep}: only on this machine; a Slurm task trains one cell at a time"
+        )
     if name == "local" and wait:
         raise UsageError("--wait: only with --launcher slurm")
     return name == "slurm"

@@ -51,6 +51,10 @@ def batch_size(
     jobs: Annotated[
         str | None, typer.Option(metavar="auto|N", help="Runs side by side; auto: cores / threads, or GPUs.")
     ] = None,
+    lockstep: Annotated[
+        str | None,
+        typer.Option(metavar="auto|off|N", help="Seeds of a cell trained as one; auto: measured on a GPU."),
+    ] = None,
     partition: Partition = None,
     time: Time = None,
     gpus: Gpus = None,
@@ -65,13 +69,15 @@ def batch_size(
     from bnrepro.data import load_data
     from bnrepro.sweep.directory import default_directory
     from bnrepro.sweep.local import parse_jobs
+    from bnrepro.sweep.lockstep import parse_lockstep
     from bnrepro.sweep.plan import compose_base, plan_sweep
 
     base = compose_base(overrides, config_dir)
     dataset = load_data(base.data)
     plan = plan_sweep(overrides, axes, len(dataset.train.labels), config_dir)
     directory = out or default_directory(plan.base)
-    on_slurm = check_launcher(plan.base.launcher["name"], jobs, wait)
+    on_slurm = check_launcher(plan.base.launcher["name"], jobs, lockstep, wait)
+    together = parse_lockstep(lockstep or "auto")
     number = parse_jobs(jobs if jobs is not None else plan.base.launcher.get("jobs", "auto"))
     _announce(plan, dataset.name, directory)
     announce_skipped(dataset)
@@ -80,7 +86,7 @@ def batch_size(
     elif on_slurm:
         submit(plan, directory, dataset, wait)
     else:
-        _run_here(plan, directory, number)
+        _run_here(plan, directory, number, together)
 
 
 def _axes(norms: str | None, batch_sizes: str | None, seeds: str | None) -> Axes:
@@ -139,12 +145,12 @@ def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
     typer.echo(f"{total:,.1f} {unit} in all; GPU memory is estimated, without the kernels' work space")
 
 
-def _run_here(plan: Plan, directory: Path, jobs: int | None) -> None:
+def _run_here(plan: Plan, directory: Path, jobs: int | None, lockstep: int | None) -> None:
     from bnrepro.sweep.run import run_sweep
     from bnrepro.training.interrupt import interrupted_by
 
     with interrupted_by(signal.SIGTERM):
-        outcome = run_sweep(plan, directory, jobs)
+        outcome = run_sweep(plan, directory, jobs, lockstep, typer.echo)
     _conclude(outcome, directory)
 
 

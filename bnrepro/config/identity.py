@@ -16,6 +16,7 @@ CANNOT_CHANGE_A_NUMBER = (
     "launcher",
     "sweep",
     "checkpoint",
+    "cuda_graph",  # replays the kernels that the plain step launches
     "data.cache_dir",
     "data.download",
     "data.memory_budget_gb",
@@ -25,8 +26,8 @@ CANNOT_CHANGE_A_NUMBER = (
 
 _HARMLESS = tuple(f"{part}." for part in CANNOT_CHANGE_A_NUMBER)
 
-ABSENT_IF_NULL = ("data.stream", "micro_batch_size")
-"""Keys that came later: null means the same run as in a config that does not have them."""
+CAME_LATER = {"data.stream": None, "micro_batch_size": None, "compile": False}
+"""Keys that older configs do not have, and the value that means the same run."""
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -45,7 +46,7 @@ def numeric_part(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(values).items()
-        if not f"{key}.".startswith(_HARMLESS) and not (value is None and key in ABSENT_IF_NULL)
+        if not f"{key}.".startswith(_HARMLESS) and not (key in CAME_LATER and value is CAME_LATER[key])
     }
 
 

@@ -156,6 +156,10 @@ class RunConfig:
     precision: str
     """`float32` or `bf16` (autocast; norm statistics stay in float32)."""
     deterministic: bool
+    cuda_graph: bool
+    """Record the training step as a CUDA graph and replay it; elsewhere than on one GPU without effect."""
+    compile: bool
+    """Train through `torch.compile`; evaluation stays eager."""
     tensorboard: bool
     data: DataConfig
     model: ModelConfig

@@ -17,17 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bnrepro.config.errors import check_choice
+from bnrepro.config.validate import AUGMENTATIONS
 from bnrepro.data.feed import Batch, Part
 
 if TYPE_CHECKING:
     from bnrepro.data.registry import Split
 
-AUGMENTATIONS = ("none", "crop", "crop_flip")
-
 
 @dataclass(frozen=True)
 class EpochTable:
-    """The draws of one epoch, each `(n,)` on the CPU: entry i belongs to the i-th image of the epoch."""
+    """The draws of one epoch, each `(n,)`, made on the CPU: entry i belongs to its i-th image."""
 
     order: Tensor
     """int64: which image comes at each position."""
@@ -40,6 +39,9 @@ class EpochTable:
 
     def __len__(self) -> int:
         return len(self.order)
+
+    def to(self, device: torch.device) -> EpochTable:
+        return EpochTable(*(draws.to(device) for draws in (self.order, self.dy, self.dx, self.flip)))
 
 
 def random_stream(*names: object) -> np.random.Generator:
@@ -118,7 +120,8 @@ class ResidentFeed:
         return epoch_table(seed, epoch, len(self), self.padding, self.augment, stream)
 
     def train_batches(self, table: EpochTable, parts: Iterable[Part]) -> Iterator[Batch]:
-        return (self.batches(table, part) for part in parts)
+        there = table.to(self.device)  # once, so that no batch has to wait for the device
+        return (self.batches(there, part) for part in parts)
 
     def test_batches(self, parts: Iterable[Part]) -> Iterator[Batch]:
         return (self.plain(part) for part in parts)

@@ -22,30 +22,43 @@ def normalize_groups(
     With momentum 1 the "running" buffers of `F.batch_norm` are the batch's own statistics, which spares a
     second pass over the data.
     """
-    channels, dtype = x.shape[1], weight.dtype
+    way = one_after_another if x.device.type == "cpu" else all_at_once
+    return way(x, groups, weight, bias, eps)
+
+
+def one_after_another(
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For CPUs: each group stays in the cache, and no copy is made.
+
+    Measured 10-25 % faster for a whole ResNet-8 step than folding the groups into the channels.
+    """
+    channels = x.shape[1]
     # The statistics are float32 also for bf16 activations, as torch's batch norm has them. They are made
     # from x, and each contiguous, so that `vmap` gives every model its own and writes into them.
-    if x.device.type == "cpu":
-        # Group after group: each stays in the cache, and no copy is made. Measured 10-25 % faster for a
-        # whole ResNet-8 step than folding the groups into the channels.
-        means = [x.new_zeros(channels, dtype=dtype) for _ in range(groups)]
-        variances = [x.new_zeros(channels, dtype=dtype) for _ in range(groups)]
-        chunks = [
-            F.batch_norm(chunk, mean, var, weight, bias, True, 1.0, eps)
-            for chunk, mean, var in zip(x.chunk(groups), means, variances, strict=True)
-        ]
-        return torch.cat(chunks), torch.stack(means), torch.stack(variances)
-    mean = x.new_zeros((groups, channels), dtype=dtype)
-    var = torch.zeros_like(mean)
-    folded = _fold(x, groups)
+    means = [x.new_zeros(channels, dtype=weight.dtype) for _ in range(groups)]
+    variances = [x.new_zeros(channels, dtype=weight.dtype) for _ in range(groups)]
+    chunks = [
+        F.batch_norm(chunk, mean, var, weight, bias, True, 1.0, eps)
+        for chunk, mean, var in zip(x.chunk(groups), means, variances, strict=True)
+    ]
+    return torch.cat(chunks), torch.stack(means), torch.stack(variances)
+
+
+def all_at_once(
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """For accelerators: the groups folded into the channels, one launch for all."""
+    shape = (groups * x.shape[1],)
+    mean, var = (x.new_zeros(shape, dtype=weight.dtype) for _ in range(2))
     out = F.batch_norm(
-        folded, mean.view(-1), var.view(-1), weight.repeat(groups), bias.repeat(groups), True, 1.0, eps
+        _fold(x, groups), mean, var, weight.repeat(groups), bias.repeat(groups), True, 1.0, eps
     )
-    return _unfold(out, groups), mean, var
+    return _unfold(out, groups), mean.unflatten(0, (groups, -1)), var.unflatten(0, (groups, -1))
 
 
 def _fold(x: Tensor, groups: int) -> Tensor:
-    """`(N, C, ...)` to `(N / groups, groups · C, ...)`: one launch for all groups on an accelerator."""
+    """`(N, C, ...)` to `(N / groups, groups · C, ...)`."""
     return x.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2).contiguous()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from bnrepro.sweep.plan import Cell
 
 STEP_IMAGES = 1.5
@@ -17,6 +19,6 @@ def relative_cost(cell: Cell) -> float:
     return cell.images + STEP_IMAGES * cell.steps + GROUP_IMAGES * groups
 
 
-def longest_first(cells: list[Cell]) -> list[Cell]:
+def longest_first(groups: Iterable[Sequence[Cell]]) -> list[Sequence[Cell]]:
     """Sorted so that the last worker to end does not end late."""
-    return sorted(cells, key=relative_cost, reverse=True)
+    return sorted(groups, key=lambda cells: sum(map(relative_cost, cells)), reverse=True)

@@ -23,6 +23,11 @@ def cell_id(config: RunConfig) -> str:
     return cell_name(config.norm.name, config.batch_size, config.seed)
 
 
+def shape_name(config: RunConfig) -> str:
+    """The name of the cells that differ in nothing but their seed."""
+    return f"{config.norm.name}-b{config.batch_size}"
+
+
 def default_directory(config: RunConfig) -> Path:
     return Path("results") / "runs" / f"{config.experiment}-{config.protocol.name}"
 
@@ -65,7 +70,8 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
     cells = [*new["cells"], *(cell for cell in old["cells"] if cell["id"] not in ids)]
     axes = {key: _union(new[key], old[key]) for key in ("norms", "batch_sizes", "seeds")}
     options = {**old["norm_options"], **new["norm_options"]}
-    return {**new, **axes, "norm_options": options, "cells": cells}
+    lockstep = {"lockstep": old["lockstep"]} if "lockstep" in old else {}
+    return {**new, **axes, **lockstep, "norm_options": options, "cells": cells}
 
 
 def _union(new: list[Any], old: list[Any]) -> list[Any]:

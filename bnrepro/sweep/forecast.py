@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import torch
 
 from bnrepro.config.schema import RunConfig
+from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset
 from bnrepro.sweep.plan import Cell, Plan
-from bnrepro.training.device import prepare_device
+from bnrepro.training.device import prepare_device, wait_for
 from bnrepro.training.estimate import estimate
 from bnrepro.training.measure import evaluation_due, is_final
-from bnrepro.training.session import ALL_STATISTICS, Session, build_network, norm_layers
-from bnrepro.training.timing import at_standstill, time_training, wait_for
+from bnrepro.training.session import Session, build_network, norm_layers
+from bnrepro.training.timing import at_standstill, time_training
 
 WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8
@@ -95,6 +96,6 @@ def _evaluated_images(config: RunConfig, session: Session, test_images: int) -> 
     for epoch in range(1, config.epochs + 1):
         if evaluation_due(epoch, config.epochs, config.evaluation.every):
             final = is_final(epoch, config.epochs)
-            asked = ALL_STATISTICS if final else config.evaluation.statistics
+            asked = STATISTICS if final else config.evaluation.statistics
             total += sum(cost[s] for s in asked if s == "running" or session.batch_statistics)
     return total

@@ -18,10 +18,10 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
-from bnrepro.sweep.worker import Finished, Stopped, Task, preloaded, work
+from bnrepro.sweep.worker import Finished, Reported, Stopped, Task, preloaded, work
 from bnrepro.training.files import write_json
-from bnrepro.training.record import RESULT
-from bnrepro.training.run import Progress, failed_result
+from bnrepro.training.record import RESULT, read_result
+from bnrepro.training.run import OVER, failed_result
 
 STOP_SECONDS = 60.0
 """How long workers may take to write a checkpoint after Ctrl-C."""
@@ -34,7 +34,8 @@ class Worker:
     process: BaseProcess
     pipe: Connection
     gpu: int | None
-    cell: Cell | None = None
+    cells: Sequence[Cell] = ()
+    """At work on: several train in lockstep."""
 
 
 def default_jobs(config: RunConfig) -> int:
@@ -49,7 +50,7 @@ def default_jobs(config: RunConfig) -> int:
 
 
 class Pool:
-    """Runs cells on `jobs` workers, the longest first."""
+    """Runs groups of cells on `jobs` workers, the longest first."""
 
     def __init__(self, directory: Path, jobs: int, gpus: int, overrides: Sequence[str], view: View) -> None:
         self._directory = directory
@@ -57,24 +58,27 @@ class Pool:
         self._gpus = gpus
         self._overrides = overrides
         self._view = view
-        self._queue: deque[Cell] = deque()
+        self._queue: deque[Sequence[Cell]] = deque()
         self._workers: list[Worker] = []
         self._results: dict[str, dict[str, Any]] = {}
         # workers are forked from a server that has everything loaded and does nothing else: a new one takes
         # no time, and inherits neither this process's threads nor its files
         self._context = multiprocessing.get_context("forkserver")
 
-    def run(self, cells: list[Cell]) -> dict[str, dict[str, Any]]:
-        """Run them all; cell id -> result. KeyboardInterrupt stops the workers and goes on upwards."""
-        self._queue = deque(longest_first(cells))
-        if cells:
-            self._context.set_forkserver_preload(preloaded(cells[0].config))
+    def run(self, groups: Sequence[Sequence[Cell]]) -> dict[str, dict[str, Any]]:
+        """Run them all, the cells of a group in lockstep; cell id -> result.
+
+        KeyboardInterrupt stops the workers and goes on upwards.
+        """
+        self._queue = deque(longest_first(groups))
+        if groups:
+            self._context.set_forkserver_preload(preloaded(groups[0][0].config))
         try:
-            for index in range(min(self._jobs, len(cells))):
+            for index in range(min(self._jobs, len(groups))):
                 self._workers.append(self._start(index % self._gpus if self._gpus else None))
             for worker in self._workers:
                 self._feed(worker)
-            while self._queue or any(worker.cell for worker in self._workers):
+            while self._queue or any(worker.cells for worker in self._workers):
                 self._listen()
         finally:
             self._end()
@@ -89,11 +93,14 @@ class Pool:
         return Worker(process, ours, gpu)
 
     def _feed(self, worker: Worker) -> None:
-        worker.cell = self._queue.popleft() if self._queue else None
-        if worker.cell is not None:
-            self._view.started(worker.cell)
-            task = Task(worker.cell.config, worker.cell.directory(self._directory), self._overrides)
-            self._quietly(lambda pipe: pipe.send(task), worker.pipe)
+        worker.cells = self._queue.popleft() if self._queue else ()
+        if worker.cells:
+            for cell in worker.cells:
+                self._view.started(cell)
+            tasks = [
+                Task(cell.config, cell.directory(self._directory), self._overrides) for cell in worker.cells
+            ]
+            self._quietly(lambda pipe: pipe.send(tasks), worker.pipe)
 
     def _listen(self) -> None:
         by_handle: dict[Any, Worker] = {}
@@ -114,33 +121,29 @@ class Pool:
         if not worker.process.is_alive():
             self._bury(worker)
 
-    def _take(self, worker: Worker, message: Progress | Finished | Stopped) -> None:
-        cell = worker.cell
-        if cell is None:
+    def _take(self, worker: Worker, message: Reported | Finished | Stopped) -> None:
+        if not worker.cells:
             return
-        if isinstance(message, Progress):
-            self._view.progress(cell, message)
+        if isinstance(message, Reported):
+            self._view.progress(worker.cells[message.cell], message.progress)
         elif isinstance(message, Finished):
-            self._finish(cell, message.result)
+            for cell, result in zip(worker.cells, message.results, strict=True):
+                self._finish(cell, result)
             self._feed(worker)
-        else:  # somebody else's SIGTERM: the next worker continues it
-            worker.cell = None
-            self._queue.appendleft(cell)
+        else:  # somebody else's SIGTERM: the next worker continues them
+            self._queue.appendleft(worker.cells)
+            worker.cells = ()
 
     def _finish(self, cell: Cell, result: dict[str, Any]) -> None:
         self._results[cell.id] = result
         self._view.finished(cell, result)
 
     def _bury(self, worker: Worker) -> None:
-        """A worker that died takes its cell with it, and nothing else."""
+        """A worker that died takes its cells with it, and nothing else."""
         code = worker.process.exitcode
         cause = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        if worker.cell is not None:
-            directory = worker.cell.directory(self._directory)
-            result = failed_result(worker.cell.config, f"the worker process died ({cause})")
-            directory.mkdir(parents=True, exist_ok=True)
-            write_json(directory / RESULT, result)
-            self._finish(worker.cell, result)
+        for cell in worker.cells:
+            self._finish(cell, self._lost(cell, f"the worker process died ({cause})"))
         self._workers.remove(worker)
         worker.pipe.close()
         if self._queue:
@@ -148,10 +151,20 @@ class Pool:
             self._workers.append(fresh)
             self._feed(fresh)
 
+    def _lost(self, cell: Cell, message: str) -> dict[str, Any]:
+        """The result of a cell whose worker died: its own, if it was over before the others of its group."""
+        directory = cell.directory(self._directory)
+        result = read_result(directory)
+        if result is None or result["status"] not in OVER:
+            result = failed_result(cell.config, message)
+            directory.mkdir(parents=True, exist_ok=True)
+            write_json(directory / RESULT, result)
+        return result
+
     def _end(self) -> None:
         """Let idle workers go; ask busy ones to write a checkpoint and stop."""
         for worker in self._workers:
-            if worker.cell is not None:
+            if worker.cells:
                 worker.process.terminate()
             else:
                 self._quietly(lambda pipe: pipe.send(None), worker.pipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
 from bnrepro.sweep.lock import exclusive
+from bnrepro.sweep.lockstep import OFF, in_groups, settle
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
 from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
@@ -55,21 +56,29 @@ def open_sweep(plan: Plan, directory: Path) -> Iterator[tuple[dict[str, dict[str
         yield done, [cell for cell in plan.cells if cell.id not in done]
 
 
-def run_sweep(plan: Plan, directory: Path, jobs: int | None) -> Outcome:
-    """Run the cells that are missing on this machine.
+def run_sweep(
+    plan: Plan,
+    directory: Path,
+    jobs: int | None,
+    lockstep: int | None = OFF,
+    say: Callable[[str], None] = lambda line: None,
+) -> Outcome:
+    """Run the cells that are missing on this machine; `say` is told what is decided before.
 
-    Raises `UsageError` as `open_sweep` does, and where jobs of this sweep are in Slurm's queue.
+    `lockstep`: seeds of a cell that train together, None: what is fastest. Raises `UsageError` as
+    `open_sweep` and `settle` do, and where jobs of this sweep are in Slurm's queue.
     """
     with open_sweep(plan, directory) as (done, todo):
         _refuse_queued(directory)
+        groups = in_groups(todo, settle(plan, directory, lockstep, done, say))
         number = jobs or default_jobs(plan.base)
         fresh = not any((cell.directory(directory) / CHECKPOINT).exists() for cell in todo)
         start = time.monotonic()
         with View(todo, len(done), number) as view:
             pool = Pool(directory, number, gpus_to_deal(plan.base), plan.overrides, view)
-            results = pool.run(todo)
+            results = pool.run(groups)
         seconds = time.monotonic() - start
-        timing = Timing.of(results.values(), min(number, len(todo)), seconds) if todo and fresh else None
+        timing = Timing.of(results.values(), min(number, len(groups)), seconds) if todo and fresh else None
         return Outcome({**done, **results}, timing)
 
 

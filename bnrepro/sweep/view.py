@@ -14,8 +14,8 @@ from rich.text import Text
 
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.plan import Cell
-from bnrepro.training.run import Progress
 from bnrepro.training.summary import describe
+from bnrepro.training.under_way import Progress
 from bnrepro.training.watch import clock
 
 PLAIN_SECONDS = 30.0

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,8 +16,10 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.lock import exclusive
 from bnrepro.training.device import resolve_device
+from bnrepro.training.group import Member, run_group
 from bnrepro.training.interrupt import Interrupted, StopFlag
-from bnrepro.training.run import Progress, failed_result, run
+from bnrepro.training.run import failed_result
+from bnrepro.training.under_way import Progress
 
 REPORT_SECONDS = 0.2
 
@@ -37,25 +40,38 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Reported:
+    """How the `cell`-th of the tasks at hand goes."""
+
+    cell: int
+    progress: Progress
+
+
+@dataclass(frozen=True)
 class Finished:
-    result: dict[str, Any]
+    """One per task, in their order."""
+
+    results: Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The run was asked to stop and has written its checkpoint."""
+    """The runs were asked to stop and have written their checkpoints."""
 
 
 def work(pipe: Connection, gpu: int | None) -> None:
-    """Run tasks until the pipe ends. SIGTERM stops the run under way at its next checkpoint."""
+    """Run tasks until the pipe ends, each time those that come together in lockstep.
+
+    SIGTERM stops the runs under way at their next checkpoint.
+    """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible_device(gpu)
     stop = StopFlag()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the sweep decides
     signal.signal(signal.SIGTERM, stop.set)
     try:
-        while (task := pipe.recv()) is not None:
-            pipe.send(_run(task, pipe, stop))
+        while (tasks := pipe.recv()) is not None:
+            pipe.send(_run(tasks, pipe, stop))
             if stop.wanted:
                 return
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -68,29 +84,29 @@ def visible_device(gpu: int) -> str:
     return chosen.split(",")[gpu] if chosen else str(gpu)
 
 
-def _run(task: Task, pipe: Connection, stop: StopFlag) -> Finished | Stopped:
+def _run(tasks: Sequence[Task], pipe: Connection, stop: StopFlag) -> Finished | Stopped:
     try:
-        with exclusive(task.directory, "a run"):
-            result = run(
-                task.config,
-                task.directory,
-                overrides=task.overrides,
-                stop=stop,
-                report=_Reporter(pipe, stop),
-            )
-        return Finished(result)
+        with ExitStack() as locks:
+            for task in tasks:
+                locks.enter_context(exclusive(task.directory, "a run"))
+            members = [
+                Member(task.config, task.directory, _Reporter(pipe, stop, cell))
+                for cell, task in enumerate(tasks)
+            ]
+            return Finished(run_group(members, overrides=tasks[0].overrides, stop=stop))
     except Interrupted:
         return Stopped()
     except UsageError as error:
-        return Finished(failed_result(task.config, str(error)))
+        return Finished([failed_result(task.config, str(error)) for task in tasks])
 
 
 class _Reporter:
     """Passes progress on, but not faster than anyone looks; where nobody listens any more, the run stops."""
 
-    def __init__(self, pipe: Connection, stop: StopFlag) -> None:
+    def __init__(self, pipe: Connection, stop: StopFlag, cell: int) -> None:
         self._pipe = pipe
         self._stop = stop
+        self._cell = cell
         self._last = 0.0
 
     def __call__(self, progress: Progress) -> None:
@@ -98,6 +114,6 @@ class _Reporter:
         if now - self._last >= REPORT_SECONDS or progress.step == progress.total_steps:
             self._last = now
             try:
-                self._pipe.send(progress)
+                self._pipe.send(Reported(self._cell, progress))
             except OSError:
                 self._stop.set()

@@ -70,7 +70,16 @@ class Position:
 
 def save(directory: Path, state: dict[str, Any]) -> None:
     """Write `checkpoint.pt` atomically."""
-    replace_file(directory / CHECKPOINT, lambda path: torch.save(state, path))
+    replace_file(directory / CHECKPOINT, lambda path: torch.save(_own(state), path))
+
+
+def _own(value: Any) -> Any:
+    """The same with a copy of every tensor that is part of a larger one, all of which would be written."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    if isinstance(value, Tensor) and value.untyped_storage().nbytes() > value.nbytes:
+        return value.clone()
+    return value
 
 
 def load(directory: Path, device: torch.device) -> dict[str, Any] | None:

@@ -32,7 +32,9 @@ def prepare_device(config: RunConfig) -> torch.device:
     """Set threads and determinism for this process. Raises `UsageError` for what the device cannot do."""
     device = resolve_device(config.device)
     if config.precision == "bf16" and device.type != "cuda":
-        raise UsageError(f"precision=bf16: only on cuda, and the device is {device.type}")
+        raise UsageError(
+            f"precision=bf16: only on cuda, and the device is {device.type}; add precision=float32"
+        )
     torch.set_num_threads(config.threads)
     if device.type == "cpu":
         _keep_freed_memory()
@@ -82,3 +84,9 @@ def peak_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def wait_for(device: torch.device) -> None:
+    """Until everything that was asked of the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

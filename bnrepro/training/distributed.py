@@ -78,6 +78,16 @@ class World:
         dist.all_reduce(raised, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in raised.tolist())
 
+    def explain(self, error: Exception) -> str:
+        """What ended the run. Where another process is gone, gloo and NCCL say it in words of their own."""
+        text = f"{type(error).__name__}: {error}"
+        if self.size > 1 and (isinstance(error, dist.DistError) or "gloo" in text):
+            return (
+                "another process of this run ended or does not answer: what it printed says why, and the "
+                f"same command continues from the last checkpoint ({text})"
+            )
+        return text
+
     def check(self, sizes: BatchSizes) -> None:
         """Raises `UsageError` where the protocol's workers cannot be dealt out evenly."""
         if sizes.workers % self.size:

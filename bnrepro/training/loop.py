@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bnrepro.data.feed import Feed
 from bnrepro.training.accumulation import Accumulation
+from bnrepro.training.capture import CapturedStep, Recorder, Step
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.distributed import World
 from bnrepro.training.optimizer import set_lr
@@ -27,10 +28,10 @@ class Chunk:
 
 
 class Diverged(Exception):
-    """The loss is not finite: a result, not an error."""
+    """Something is not finite: a result, not an error."""
 
-    def __init__(self, loss: float, step: int, epoch: int) -> None:
-        super().__init__(f"loss is {loss} at step {step} (epoch {epoch})")
+    def __init__(self, what: str, step: int, epoch: int) -> None:
+        super().__init__(f"{what} at step {step} (epoch {epoch})")
 
 
 @dataclass
@@ -49,9 +50,20 @@ class Trainer:
     total_steps: int
     world: World
     accumulation: Accumulation
+    record: Recorder | None = None
+    """Records the step, where the device can replay it."""
 
     def __post_init__(self) -> None:
-        self._scheduled = [m for m in self.model.modules() if hasattr(m, "schedule")]
+        self._scheduled = scheduled_modules(self.model)
+        self._step: Step = self._take_step
+        if self.record is not None:
+            self._step = CapturedStep(self._take_step, self.optimizer, self.model.buffers(), self.record)
+
+    def chunks(self, position: Position) -> list[tuple[int, int]]:
+        """What is left of the epoch, as first step and the one after the last of each chunk."""
+        steps = max(1, self.feed.chunk_images // self.sgd_batch_size)
+        firsts = range(position.step, self.steps_per_epoch, steps)
+        return [(first, min(first + steps, self.steps_per_epoch)) for first in firsts]
 
     def train_epoch(self, table: Any, position: Position, pause: Callable[[Chunk], None]) -> None:
         """Take the steps that are left of an epoch, noting them in `position`.
@@ -61,9 +73,7 @@ class Trainer:
         """
         size = self.sgd_batch_size
         local = size // self.world.size
-        steps = max(1, self.feed.chunk_images // size)
-        firsts = range(position.step, self.steps_per_epoch, steps)
-        chunks = [(first, min(first + steps, self.steps_per_epoch)) for first in firsts]
+        chunks = self.chunks(position)
         batches = self.feed.train_batches(table, (self.world.positions(*chunk, size) for chunk in chunks))
         for first, last in chunks:
             start = time.perf_counter()
@@ -73,12 +83,11 @@ class Trainer:
             self.world.mean_(losses)
             self.world.sum_(wrong)
             position.note(losses, wrong, last)
-            if x.device.type == "cpu":
-                self._check_finite(position, first)
+            if x.device.type == "cpu" or last == self.steps_per_epoch:
+                self._check_finite(position)
             seconds = time.perf_counter() - start
             position.train_seconds += seconds
             pause(Chunk(images=(last - first) * size, seconds=seconds))
-        self._check_finite(position, 0)
 
     def _steps(
         self, images: tuple[Tensor, ...], labels: tuple[Tensor, ...], done: int
@@ -86,22 +95,41 @@ class Trainer:
         """One optimizer step per batch; the loss of each and the number of wrong guesses of all."""
         outputs = []
         for i, (x, y) in enumerate(zip(images, labels, strict=True)):
-            set_lr(self.optimizer, self.lr(done + i))
-            for module in self._scheduled:
-                module.schedule(done + i, self.total_steps)  # type: ignore[operator]
-            outputs.append(self.accumulation.gradients(self.forward, x, y))
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+            outputs.append(self.train_step(x, y, done + i))
         # once for all the steps: at a batch of one, a call costs as much as it does for hundreds of images
         logits, target = torch.cat(outputs).float(), torch.cat(labels)
         losses = F.cross_entropy(logits, target, reduction="none").view(len(outputs), -1).mean(1)
         return losses, (logits.argmax(1) != target).sum()
 
-    def _check_finite(self, position: Position, first: int) -> None:
-        """Raises `Diverged` for the first bad loss among the epoch's steps from `first` on."""
-        losses = position.losses(first)
-        finite = torch.isfinite(losses)
-        if not finite.all():
-            bad = int((~finite).nonzero()[0])
-            step = position.epoch * self.steps_per_epoch + first + bad
-            raise Diverged(losses[bad].item(), step, position.epoch + 1)
+    def train_step(self, x: Tensor, y: Tensor, step: int) -> Tensor:
+        """Step `step` of the run, counted from 0, on `x: (N, C, H, W)`, `y: (N,)`; the logits, detached."""
+        set_lr(self.optimizer, self.lr(step))
+        for module in self._scheduled:
+            module.schedule(step, self.total_steps)  # type: ignore[operator]
+        return self._step(x, y)
+
+    def _take_step(self, x: Tensor, y: Tensor) -> Tensor:
+        logits = self.accumulation.gradients(self.forward, x, y)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return logits
+
+    def _check_finite(self, position: Position) -> None:
+        if diverged := divergence(position, self.steps_per_epoch):
+            raise diverged
+
+
+def scheduled_modules(model: nn.Module) -> list[nn.Module]:
+    """The norms that want to know each step's number."""
+    return [module for module in model.modules() if hasattr(module, "schedule")]
+
+
+def divergence(position: Position, steps_per_epoch: int) -> Diverged | None:
+    """The first bad loss of the epoch under way. Waits for the device."""
+    losses = position.losses()
+    finite = torch.isfinite(losses)
+    if finite.all():
+        return None
+    bad = int((~finite).nonzero()[0])
+    step = position.epoch * steps_per_epoch + bad
+    return Diverged(f"loss is {losses[bad].item()}", step, position.epoch + 1)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bnrepro.config.schema import OptimizerConfig
 
+MOMENTUM = "momentum_buffer"
+"""What torch's SGD calls it in its state."""
 
-def build_optimizer(config: OptimizerConfig, model: nn.Module, lr: float) -> torch.optim.SGD:
+
+def build_optimizer(
+    config: OptimizerConfig, parameters: Iterable[nn.Parameter], lr: float
+) -> torch.optim.SGD:
     """PyTorch's SGD, fused: one kernel for all parameters."""
     return torch.optim.SGD(
-        model.parameters(),
+        parameters,
         lr=lr,
         momentum=config.momentum,
         nesterov=config.nesterov,
@@ -21,5 +28,24 @@ def build_optimizer(config: OptimizerConfig, model: nn.Module, lr: float) -> tor
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """The rate of the next step; into the tensor that a captured step reads, where there is one."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr
+
+
+def momentum_buffers(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """Each parameter's momentum, zeros where no step was taken yet: the first step then is like the others.
+
+    Empty without momentum.
+    """
+    group = optimizer.param_groups[0]
+    if not group["momentum"]:
+        return []
+    states = [optimizer.state[parameter] for parameter in group["params"]]
+    for parameter, state in zip(group["params"], states, strict=True):
+        if state.get(MOMENTUM) is None:
+            state[MOMENTUM] = torch.zeros_like(parameter)
+    return [state[MOMENTUM] for state in states]

@@ -16,6 +16,7 @@ from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.accumulation import Accumulation
+from bnrepro.training.capture import cuda_graph
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.distributed import World
 from bnrepro.training.evaluation import Evaluator
@@ -26,7 +27,6 @@ from bnrepro.training.schedule import lr_schedule, scaled_lr
 from bnrepro.training.streams import initial_weights
 
 ALONE = World()
-ALL_STATISTICS = ("running", "precise", "batch")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,17 @@ class Session:
 
     @classmethod
     def prepare(
-        cls, config: RunConfig, dataset: Dataset, device: torch.device, world: World = ALONE
+        cls,
+        config: RunConfig,
+        dataset: Dataset,
+        device: torch.device,
+        world: World = ALONE,
+        feeds: tuple[Feed, Feed] | None = None,
     ) -> Session:
-        """Build model, optimizer, feeds and evaluator. Raises `UsageError` for sizes that cannot be."""
+        """Build model, optimizer, feeds and evaluator. Raises `UsageError` for sizes that cannot be.
+
+        `feeds`: those of another session with this data on this device, so that it lies there once.
+        """
         sizes = batch_sizes(config.protocol, config.batch_size)
         world.check(sizes)
         layers = norm_layers(config, sizes)
@@ -54,10 +62,12 @@ class Session:
             model = build_network(config, layers, dataset)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         forward = with_precision(model, config.precision, device)
-        train, test = dataset.feeds(config.data, device)
+        train, test = feeds or dataset.feeds(config.data, device)
         parallel = world.parallel(model)
         accumulation = Accumulation(model, config.micro_batch_size, world.unsynced(parallel))
         parallel_forward = with_precision(parallel, config.precision, device)
+        if config.compile:
+            parallel_forward = torch.compile(parallel_forward)
         trainer = _trainer(config, sizes, accumulation, parallel_forward, train, world)
         evaluator = Evaluator(
             model=model,
@@ -81,7 +91,8 @@ class Session:
         model, optimizer = self.trainer.model, self.trainer.optimizer
         return {
             "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            # without its settings, which are the config's; a captured step has the rate in a tensor
+            "optimizer": optimizer.state_dict()["state"],
             "position": position.state(),
             "buffers": self.world.gather_buffers(model),
         }
@@ -89,7 +100,8 @@ class Session:
     def restore(self, state: dict[str, Any]) -> Position:
         """Put a checkpoint into model and optimizer."""
         self.trainer.model.load_state_dict(state["model"])
-        self.trainer.optimizer.load_state_dict(state["optimizer"])
+        optimizer = self.trainer.optimizer
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state["optimizer"]})
         self.world.scatter_buffers(self.trainer.model, state["buffers"])
         return Position.from_state(state["position"])
 
@@ -107,7 +119,7 @@ def _trainer(
     return Trainer(
         model=accumulation.model,
         forward=forward,
-        optimizer=build_optimizer(config.optimizer, accumulation.model, peak),
+        optimizer=build_optimizer(config.optimizer, accumulation.model.parameters(), peak),
         lr=lr_schedule(config.schedule, peak, config.epochs, steps),
         feed=feed,
         sgd_batch_size=sizes.sgd_batch_size,
@@ -115,6 +127,7 @@ def _trainer(
         total_steps=config.epochs * steps,
         world=world,
         accumulation=accumulation,
+        record=cuda_graph if config.cuda_graph and feed.device.type == "cuda" and world.size == 1 else None,
     )
 
 
@@ -145,13 +158,15 @@ def build_network(config: RunConfig, layers: NormLayers, dataset: Dataset) -> nn
     )
 
 
-def with_precision(model: nn.Module, precision: str, device: torch.device) -> Callable[[Tensor], Tensor]:
+def with_precision(
+    model: Callable[..., Tensor], precision: str, device: torch.device
+) -> Callable[..., Tensor]:
     """The model, under bf16 autocast if asked for; norm statistics stay in float32."""
     if precision == "float32":
         return model
 
-    def forward(x: Tensor) -> Tensor:
+    def forward(*inputs: Any) -> Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            return model(x)
+            return model(*inputs)
 
     return forward

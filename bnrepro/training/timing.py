@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from bnrepro.config.schema import RunConfig
+from bnrepro.data import Dataset
 from bnrepro.training.checkpoint import Position
+from bnrepro.training.device import wait_for
+from bnrepro.training.lockstep import Lockstep
 from bnrepro.training.loop import Chunk
 from bnrepro.training.session import Session
+
+Pause = Callable[[Chunk], None]
 
 STANDSTILL_LR = 1e-12
 """Weights stay as they were drawn: a loss that explodes would be timed, or end it."""
@@ -27,11 +33,47 @@ def at_standstill(config: RunConfig) -> RunConfig:
     return replace(config, optimizer=replace(config.optimizer, base_lr=STANDSTILL_LR))
 
 
+def standstill_sessions(
+    config: RunConfig, dataset: Dataset, device: torch.device, number: int
+) -> list[Session]:
+    """`number` seeds of a cell, to be timed: their steps move nothing. The data lies on the device once."""
+    feeds = dataset.feeds(config.data, device)
+    still = at_standstill(config)
+    return [
+        Session.prepare(replace(still, seed=seed), dataset, device, feeds=feeds) for seed in range(number)
+    ]
+
+
+def timer(sessions: Sequence[Session]) -> Callable[[float], tuple[int, float]]:
+    """`time(at_least)`: images and seconds of the sessions' training steps, of several in lockstep."""
+    if len(sessions) == 1:
+        return partial(time_training, sessions[0])
+    return partial(time_lockstep, Lockstep(sessions))
+
+
 def time_training(session: Session, at_least: float) -> tuple[int, float]:
     """Images and seconds of the training loop's steps: whole chunks, over `at_least` seconds.
 
     Prepare the session from a config `at_standstill`.
     """
+
+    def epoch(pause: Pause) -> None:
+        session.trainer.train_epoch(session.table(0), Position(), pause)
+
+    return _time_epochs(epoch, at_least, session.device)
+
+
+def time_lockstep(lockstep: Lockstep, at_least: float) -> tuple[int, float]:
+    """The same for models in lockstep; the images are those of all of them."""
+
+    def epoch(pause: Pause) -> None:
+        lockstep.train_epoch([Position() for _ in range(len(lockstep))], pause)
+
+    images, seconds = _time_epochs(epoch, at_least, lockstep.device)
+    return images * len(lockstep), seconds
+
+
+def _time_epochs(epoch: Callable[[Pause], None], at_least: float, device: torch.device) -> tuple[int, float]:
     images = 0
     start = time.perf_counter()
 
@@ -43,8 +85,8 @@ def time_training(session: Session, at_least: float) -> tuple[int, float]:
 
     with suppress(_Enough):
         while True:
-            session.trainer.train_epoch(session.table(0), Position(), pause)
-    wait_for(session.device)
+            epoch(pause)
+    wait_for(device)
     return images, time.perf_counter() - start
 
 
@@ -56,9 +98,3 @@ def time_steps(step: Callable[[], object], at_least: float, device: torch.device
         steps += 1
     wait_for(device)
     return steps, time.perf_counter() - start
-
-
-def wait_for(device: torch.device) -> None:
-    """Until everything that was asked of the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -37,12 +37,13 @@ def report() -> dict[str, Any]:
             tutorial=together(100.0, 110.0, 100.0, memory=700),
             limit=together(400.0, 330.0, 300.0),
             loader_workers=2,
+            lockstep=4,
         )
         for cell in plan.cells
     ]
     flops = {cell.id: 2e6 for cell in plan.cells}
     outcome = Outcome(cells, [6e9, 5e9, 7e9])
-    settings = Settings(rounds=3, seconds=1.0, jobs=2, gpus=0)
+    settings = Settings(rounds=3, seconds=1.0, jobs=2, gpus=0, lockstep=[1, 4])
     return bench_report(compose_config([]), "random images", settings, outcome, flops, ENVIRONMENT)
 
 
@@ -72,6 +73,7 @@ def test_a_row_has_speeds_ratios_memory_and_the_share_of_the_peak(report: dict[s
     row = report["cells"][0]
     assert row["ours_images_per_second"]["median"] == 300.0
     assert row["ours_per_tutorial"]["median"] == pytest.approx(3.0)
+    assert row["ours_milliseconds_per_model_step"] == pytest.approx(1000 * 2 * 4 / 300)
     assert row["ours_per_limit"]["rounds"] == pytest.approx([0.75, 1.0, 0.9])
     assert row["tutorial_peak_memory_bytes"] == 700
     assert row["share_of_matrix_peak"] == pytest.approx(300 * 2e6 / 6e9)

@@ -6,6 +6,7 @@ from torch import nn
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
+from bnrepro.norms.batch_norm import all_at_once, one_after_another
 from bnrepro.norms.batch_statistics import looking_on
 
 CHANNELS = 5
@@ -119,3 +120,28 @@ def test_a_normalization_batch_of_nothing_is_refused():
     with pytest.raises(UsageError, match="norm_batch_size=0") as error:
         build_norm("bn", CHANNELS, norm_batch_size=0)
     assert "1 or more" in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(6, CHANNELS, 3, 4), (6, CHANNELS)])
+@pytest.mark.parametrize("groups", [1, 2, 3])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_gpu_has_the_numbers_of_a_cpu(shape, groups, mapped):
+    """Its way through the groups, on a CPU: output, statistics and gradients, alone and under `vmap`."""
+    torch.manual_seed(0)
+    inputs = [torch.randn(2, *size, dtype=torch.float64) for size in (shape, (CHANNELS,), (CHANNELS,))]
+    grad = torch.randn(2, *shape, dtype=torch.float64)
+
+    def found(way):
+        def outputs(x, weight, bias):
+            return way(x, groups, weight, bias, 1e-5)
+
+        leaves = [tensor.clone().requires_grad_() for tensor in inputs]
+        if mapped:
+            y, mean, var = torch.func.vmap(outputs)(*leaves)
+        else:
+            each = [outputs(*own) for own in zip(*leaves, strict=True)]
+            y, mean, var = (torch.stack(values) for values in zip(*each, strict=True))
+        return [y, mean, var, *torch.autograd.grad(y, leaves, grad)]
+
+    for one, other in zip(found(one_after_another), found(all_at_once), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)

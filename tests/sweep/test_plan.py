@@ -62,13 +62,13 @@ def test_every_planned_cell_is_one_of_the_grid_and_none_is_missing(norms, sizes,
         assert cell.steps == 3 * (IMAGES // cell.sizes.sgd_batch_size)
         assert cell.images == cell.steps * cell.sizes.sgd_batch_size <= 3 * IMAGES
     assert len({config_hash(cell.config) for cell in planned.cells}) == len(ids)
-    costs = [relative_cost(cell) for cell in longest_first(list(planned.cells))]
+    costs = [relative_cost(cell) for (cell,) in longest_first([cell] for cell in planned.cells)]
     assert costs == sorted(costs, reverse=True)
 
 
 def test_the_smallest_batches_of_batch_norm_go_first():
     """They take ten times as long as the others."""
-    ids = [cell.id for cell in longest_first(list(plan("experiment=digits").cells))]
+    ids = [cell.id for (cell,) in longest_first([cell] for cell in plan("experiment=digits").cells)]
     assert ids[0] == "bn-b1-s0"
     assert set(ids[:3]) == {"bn-b1-s0", "gn-b1-s0", "none-b1-s0"}
 
@@ -92,6 +92,24 @@ def test_all_sizes_that_cannot_be_are_named():
             assert f"{norm}-b{size}" in line
         assert f"{norm}-b8" not in line
     assert "\n" not in line
+
+
+def test_cells_that_would_not_be_are_not_named():
+    """A norm that sees no batch is trained once, at the SGD batch: 3 is nothing to it."""
+    with pytest.raises(UsageError, match=r"cannot be: bn-b3 \("):
+        plan("protocol=fixed_sgd", norms=("bn", "gn"), sizes=(3, 8))
+    with pytest.raises(UsageError, match=r"cannot be: bn-b8, gn-b256 \("):
+        plan("protocol=fixed_sgd", norms=("bn", "gn"), sizes=(8,), images=128)
+    assert [cell.id for cell in plan("protocol=fixed_sgd", norms=("gn",), sizes=(3,), seeds=(0,)).cells] == [
+        "gn-b256-s0"
+    ]
+
+
+def test_a_norm_over_all_workers_has_the_sgd_batch_as_its_normalization_batch():
+    """What sweep.json, --dry-run and a failed cell's row say of it."""
+    planned = plan("protocol=workers", norms=("bn", "bn_sync"), sizes=(4,), seeds=(0,))
+    assert [cell["norm_batch_size"] for cell in sweep_json(planned)["cells"]] == [4, 32]
+    assert [cell.sizes.norm_batch_size for cell in planned.cells] == [4, 32]
 
 
 def test_sgd_batches_above_the_training_set_are_named():

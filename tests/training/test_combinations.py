@@ -8,9 +8,10 @@ import torch
 from tiny_runs import folder_overrides, image_folder, tiny_config
 
 from bnrepro.config.compose import choices
+from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Split, load_data
 from bnrepro.training.checkpoint import Position
-from bnrepro.training.session import ALL_STATISTICS, Session
+from bnrepro.training.session import Session
 
 DATA = ("digits", "image_folder")
 SHORTCUTS = ("identity", "projection")
@@ -70,6 +71,6 @@ def test_every_pair_takes_a_step_and_is_evaluated(norm, protocol, data, shortcut
     session.trainer.train_epoch(session.table(0), position, lambda chunk: None)
     assert position.step == session.trainer.steps_per_epoch >= 1
     assert any(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
-    errors, _ = session.evaluator.errors(ALL_STATISTICS, 1)
-    assert set(errors) == set(ALL_STATISTICS if session.batch_statistics else ["running"])
+    errors, _ = session.evaluator.errors(STATISTICS, 1)
+    assert set(errors) == set(STATISTICS if session.batch_statistics else ["running"])
     assert all(0 <= error <= 100 for error in errors.values())

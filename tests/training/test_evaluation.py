@@ -1,14 +1,17 @@
 """A user would get other errors by looking more often."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from tiny_runs import record, tiny_config, tiny_run
 
+from bnrepro.config.validate import STATISTICS
 from bnrepro.data import load_data
-from bnrepro.norms import NORMS, traits_of
-from bnrepro.training.session import ALL_STATISTICS, Session
+from bnrepro.norms import NORMS, build_norm, traits_of
+from bnrepro.training.moments import LayerMoments, Moments
+from bnrepro.training.session import Session
 
 BATCH_NORMS = sorted(name for name, factory in NORMS.items() if traits_of(factory).batch_statistics)
 CPU = torch.device("cpu")
@@ -71,17 +74,26 @@ def test_precise_statistics_take_whole_groups_of_the_training_images(images):
     """Also where fewer images than one group are asked for: a crash at the end of a long run."""
     session = prepared("batch_size=16", f"evaluation.precise_images={images}")
     with torch.inference_mode():
-        errors, moments = session.evaluator.errors(ALL_STATISTICS, 1)
+        errors, moments = session.evaluator.errors(STATISTICS, 1)
     groups = {layer.groups for layer in moments.values()}
     assert groups == {8 if images > 128 else 1}
-    assert set(errors) == set(ALL_STATISTICS)
+    assert set(errors) == set(STATISTICS)
 
 
 def test_an_evaluation_leaves_every_tensor_and_mode_as_it_was():
     session = prepared("norm=bn")
     model = session.trainer.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    session.evaluator.errors(ALL_STATISTICS, 1)
+    session.evaluator.errors(STATISTICS, 1)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.training
     assert all(module.training for module in model.modules())
+
+
+def test_a_layer_whose_variance_overflows_leaves_metrics_that_are_json():
+    """JSON has no infinity: one such number, and no other program could read the line."""
+    model = torch.nn.Sequential(build_norm("bn", 2))
+    moments = LayerMoments({"0": Moments(2, torch.device("cpu"))})
+    moments["0"].add(torch.zeros(4, 2), torch.tensor([[1.0, float("inf")]]).expand(4, 2))
+    distances = moments.distances(model)
+    assert json.loads(json.dumps(distances, allow_nan=False)) == distances

@@ -3,10 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from bnrepro.config.compose import compose_config
 from bnrepro.config.errors import UsageError
+from bnrepro.norms import NORMS, traits_of
 from bnrepro.training.protocol import BatchSizes, batch_sizes, steps_per_epoch
+from bnrepro.training.session import norm_layers, normalization_batch
 
 COUPLED = compose_config([]).protocol
 WORKERS = compose_config(["protocol=workers"]).protocol
@@ -49,3 +52,16 @@ def test_an_epoch_drops_less_than_one_batch(images, size):
             steps_per_epoch(images, sizes)
         return
     assert 0 <= images - steps_per_epoch(images, sizes) * size < size
+
+
+@pytest.mark.parametrize("overrides", [[], ["protocol=workers"], ["protocol=fixed_sgd"]], ids=str)
+@pytest.mark.parametrize("name", sorted(NORMS))
+def test_a_plan_and_a_run_know_the_same_normalization_batch(name, overrides):
+    """Else sweep.json and --dry-run would say another one than result.json."""
+    config = compose_config([f"norm={name}", "batch_size=4", *overrides])
+    asks = traits_of(NORMS[name])
+    planned = batch_sizes(config.protocol, 4, asks.all_workers)
+    protocols = batch_sizes(config.protocol, 4)
+    layers = nn.ModuleList([norm_layers(config, protocols).with_context(default_groups=8).norm(16)])
+    assert (planned.workers, planned.sgd_batch_size) == (protocols.workers, protocols.sgd_batch_size)
+    assert planned.norm_batch_size == normalization_batch(layers, protocols)

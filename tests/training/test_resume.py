@@ -13,7 +13,7 @@ from bnrepro.data.resident import ResidentFeed
 from bnrepro.norms import NORMS, traits_of
 from bnrepro.training.checkpoint import load
 from bnrepro.training.interrupt import Interrupted, StopFlag
-from bnrepro.training.run import Progress
+from bnrepro.training.under_way import Progress
 
 BATCH_NORMS = sorted(name for name, factory in NORMS.items() if traits_of(factory).batch_statistics)
 """Norms with a state beside their parameters."""

@@ -4,10 +4,12 @@ import json
 
 import pytest
 import yaml
-from tiny_runs import folder_overrides, image_folder, record, tiny_run
+from tiny_runs import call, folder_overrides, image_folder, record, tiny_config, tiny_run
 
 from bnrepro.config.errors import UsageError
+from bnrepro.training.files import write_json
 from bnrepro.training.record import read_result
+from bnrepro.training.run import failed_result
 
 RESULT_KEYS = {
     *("schema", "status", "norm", "batch_size", "seed", "protocol", "workers", "sgd_batch_size"),
@@ -79,6 +81,15 @@ def test_a_batch_norm_that_diverges_has_chance_under_every_statistic(tmp_path):
     assert result["error"] == {"running": 90.0, "precise": 90.0, "batch": 90.0}
 
 
+def test_weights_that_the_very_last_step_destroys_are_no_completed_run(tmp_path):
+    """The loss of a step is from before it: nothing else would tell that the error is of no network."""
+    result = tiny_run(tmp_path, "norm=bn", "batch_size=128", "optimizer.base_lr=1e40")
+    assert result["status"] == "diverged"
+    assert result["message"] == "weights or running statistics are not finite at step 0 (epoch 1)"
+    assert result["error"] == {"running": 90.0, "precise": 90.0, "batch": 90.0}
+    assert (tmp_path / "metrics.jsonl").read_text() == ""
+
+
 def test_a_diverged_run_is_over_and_a_failed_one_is_tried_again(tmp_path):
     diverging = ("norm=none", "norm.skip_init=false", "optimizer.base_lr=1e12")
     tiny_run(tmp_path / "diverged", *diverging)
@@ -103,7 +114,47 @@ def test_one_value_per_channel_fails_with_torchs_words(tmp_path):
     assert result["status"] == "failed"
     assert "Expected more than 1 value per channel" in result["message"]
     assert result["error"] == {}
+    assert set(result) >= RESULT_KEYS
+    assert (result["workers"], result["sgd_batch_size"], result["norm_batch_size"]) == (1, 1, 1)
+    assert result["data"] == "data (image folder)"
+    assert (tmp_path / "bn" / "config.yaml").exists()
     assert tiny_run(tmp_path / "gn", *data, "norm=gn", "batch_size=1")["status"] == "completed"
+
+
+@pytest.mark.parametrize(("norm", "norm_batch_size"), [("bn", 4), ("bn_sync", 32), ("gn", None)])
+def test_a_cell_whose_process_died_still_has_its_row(norm, norm_batch_size):
+    result = failed_result(tiny_config("protocol=workers", "batch_size=4", f"norm={norm}"), "it died")
+    assert set(result) >= RESULT_KEYS
+    sizes = (result["workers"], result["sgd_batch_size"], result["norm_batch_size"])
+    assert sizes == (8, 32, norm_batch_size)
+
+
+def test_a_cell_that_cannot_be_says_so_without_sizes():
+    config = tiny_config("protocol=fixed_sgd", "batch_size=3")
+    assert failed_result(config, "3 does not divide 256")["sgd_batch_size"] is None
+
+
+@pytest.mark.parametrize("broken", [b"epochs: [1", b"- a list\n", b"", b"\xff\xfe"], ids=repr)
+def test_a_broken_config_file_is_one_line(tmp_path, broken):
+    tiny_run(tmp_path)
+    (tmp_path / "config.yaml").write_bytes(broken)
+    with pytest.raises(UsageError, match=r"config\.yaml: cannot be read .*; choose another --out") as refused:
+        tiny_run(tmp_path)
+    assert "\n" not in str(refused.value)
+    assert (tmp_path / "result.json").exists()
+
+
+def test_a_refused_call_leaves_a_failed_run_as_it_was(tmp_path):
+    write_json(tmp_path / "result.json", failed_result(tiny_config(), "it died"))
+    with pytest.raises(UsageError, match="more than the 128 training images"):
+        tiny_run(tmp_path, "batch_size=129")
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_json_that_others_could_not_read_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "result.json", {"error": {"running": float("nan")}})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_config_in_the_same_directory_is_refused_with_the_keys(tmp_path):
@@ -128,6 +179,12 @@ def test_what_cannot_change_a_number_may_change(tmp_path):
     assert again == first
 
 
-def test_bf16_on_the_cpu_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="precision=bf16: only on cuda"):
-        tiny_run(tmp_path, "precision=bf16")
+def test_bf16_on_the_cpu_is_refused_with_what_to_add(tmp_path):
+    """experiment=wu_he_2018 asks for it: who tries that on a laptop never wrote the key."""
+    out = tmp_path / "run"
+    ended = call("train", "experiment=wu_he_2018", f"data.root={tmp_path}", "device=cpu", "--out", str(out))
+    assert ended.code == 2
+    assert ended.err == (
+        "bnrepro: precision=bf16: only on cuda, and the device is cpu; add precision=float32\n"
+    )
+    assert not (out / "config.yaml").exists()

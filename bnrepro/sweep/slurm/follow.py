@@ -11,7 +11,7 @@ from bnrepro.sweep.slurm.states import slurm_status
 from bnrepro.sweep.status import CellStatus, read_progress
 from bnrepro.sweep.view import View
 from bnrepro.training.record import METRICS, read_metrics, read_result
-from bnrepro.training.run import Progress
+from bnrepro.training.under_way import Progress
 
 POLL_SECONDS = 10.0
 """Many users ask one controller."""

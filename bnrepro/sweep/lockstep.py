@@ -1,0 +1,123 @@
+"""`--lockstep`: how many seeds of a cell a worker trains together, as one stacked model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import RunConfig
+from bnrepro.data import load_data
+from bnrepro.sweep.directory import SWEEP, read_sweep, shape_name
+from bnrepro.sweep.plan import Cell, Plan
+from bnrepro.training.device import prepare_device, resolve_device
+from bnrepro.training.files import write_json
+from bnrepro.training.timing import standstill_sessions, timer
+
+OFF = 1
+WARM_UP_SECONDS = 0.2
+TIMED_SECONDS = 0.5
+
+
+def parse_lockstep(text: str) -> int | None:
+    """`auto` is None, `off` is 1. Raises `UsageError`."""
+    if text == "auto":
+        return None
+    if text == "off":
+        return OFF
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--lockstep {text}: must be auto, off or a number of seeds from 1")
+    return int(text)
+
+
+def settle(
+    plan: Plan, directory: Path, asked: int | None, done: Collection[str], say: Callable[[str], None]
+) -> dict[str, int]:
+    """The number for every shape (norm and batch size) of the plan; it then stands in `sweep.json`.
+
+    What stands there is kept, since training together changes the rounding; shapes with a cell in `done` and
+    no number were trained one by one (by Slurm). What is new is as `asked`; for None it is measured on a GPU,
+    and 1 on the CPU, which gains nothing. Raises `UsageError` where it was decided otherwise, or where the
+    cells cannot be trained together.
+    """
+    sweep = read_sweep(directory)
+    shapes = {shape_name(cell.config): cell for cell in plan.cells}
+    begun = {shape_name(cell.config): OFF for cell in plan.cells if cell.id in done}
+    decided = begun | sweep.get("lockstep", {})
+    if asked is not None:
+        _refuse_change(directory, {shape: decided[shape] for shape in shapes if shape in decided}, asked)
+    if asked not in (None, OFF) and (reason := _impossible(plan.base)):
+        raise UsageError(f"--lockstep {asked}: {reason}; leave it out")
+    seeds = len(plan.seeds)
+    measured = asked is None and seeds > 1 and not _impossible(plan.base) and _on_gpu(plan.base)
+    for shape, cell in shapes.items():
+        if shape not in decided:
+            decided[shape] = _fastest(cell, seeds) if measured else asked or OFF
+            if measured:
+                say(f"{shape}: {decided[shape]} of {seeds} seeds in lockstep")
+    write_json(directory / SWEEP, {**sweep, "lockstep": decided})
+    return decided
+
+
+def in_groups(cells: Sequence[Cell], decided: Mapping[str, int]) -> list[list[Cell]]:
+    """The cells of one shape together, as many as were decided for it."""
+    by_shape: dict[str, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        by_shape[shape_name(cell.config)].append(cell)
+    return [
+        alike[first : first + decided[shape]]
+        for shape, alike in by_shape.items()
+        for first in range(0, len(alike), decided[shape])
+    ]
+
+
+def _refuse_change(directory: Path, decided: Mapping[str, int], asked: int) -> None:
+    if other := {number for number in decided.values() if number != asked}:
+        before = "off" if other == {OFF} else ", ".join(map(str, sorted(other)))
+        raise UsageError(
+            f"--lockstep {asked}: cells in {directory} were trained with {before}, and it changes rounding; "
+            "leave it out to go on as before, or choose another --out"
+        )
+
+
+def _impossible(base: RunConfig) -> str:
+    """Why the cells of this config cannot be trained together, if they cannot."""
+    if base.data.stream is not None:
+        return f"data={base.data.name} is streamed, and every run has a stream of its own"
+    if base.micro_batch_size is not None:
+        return "micro_batch_size is for models that fill the memory one by one"
+    return "compile=true compiles one model" if base.compile else ""
+
+
+def _on_gpu(base: RunConfig) -> bool:
+    return resolve_device(base.device).type == "cuda"
+
+
+def _fastest(cell: Cell, seeds: int) -> int:
+    """Of 1, 2, 4 … and all seeds, the number that takes the least time per model."""
+    speeds: dict[int, float] = {}
+    for number in candidates(seeds):
+        try:
+            speeds[number] = images_per_second(cell.config, number)
+        except torch.cuda.OutOfMemoryError:
+            break
+        finally:
+            torch.cuda.empty_cache()
+    return max(speeds, key=lambda number: speeds[number], default=OFF)
+
+
+def candidates(most: int) -> list[int]:
+    """1, 2, 4 … and `most`."""
+    return sorted({*(2**power for power in range(most.bit_length())), most})
+
+
+def images_per_second(config: RunConfig, number: int) -> float:
+    """Training images per second of `number` seeds of a cell, all of them together."""
+    sessions = standstill_sessions(config, load_data(config.data), prepare_device(config), number)
+    timed = timer(sessions)
+    timed(WARM_UP_SECONDS)
+    images, seconds = timed(TIMED_SECONDS)
+    return images / seconds

@@ -1,0 +1,151 @@
+"""Runs in lockstep: a group of cells that differ in their seed, each with its own run directory."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import RunConfig
+from bnrepro.data import Dataset, load_data
+from bnrepro.training.checkpoint import Position
+from bnrepro.training.device import prepare_device, reset_peak_memory
+from bnrepro.training.environment import environment
+from bnrepro.training.interrupt import Interrupted, StopFlag
+from bnrepro.training.lockstep import Lockstep
+from bnrepro.training.loop import Chunk, Diverged
+from bnrepro.training.record import Record, check_same_config, read_result
+from bnrepro.training.run import OVER, failed_result, run
+from bnrepro.training.session import Session
+from bnrepro.training.under_way import Report, Run
+
+
+@dataclass(frozen=True)
+class Member:
+    """A cell of the group, where it is recorded, and who is told how it goes."""
+
+    config: RunConfig
+    directory: Path
+    report: Report
+
+
+def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: StopFlag) -> list[dict[str, Any]]:
+    """Train cells of one shape in lockstep; every one's `result.json`, in their order.
+
+    Means what `run` means for each of them: finished ones are returned as they are, interrupted ones go on
+    from their checkpoints. Raises `UsageError` and `Interrupted` as `run` does.
+    """
+    if len(members) == 1:
+        (one,) = members
+        return [run(one.config, one.directory, overrides=overrides, stop=stop, report=one.report)]
+    for member in members:
+        check_same_config(member.directory, member.config)
+    left = [member for member in members if not _is_over(member.directory)]
+    data = None
+    try:
+        if left:
+            dataset = load_data(left[0].config.data)
+            data = dataset.name
+            for runs in _by_position(_open(left, dataset, overrides, stop)):
+                _Group(runs).finish()
+    except (UsageError, Interrupted):
+        raise
+    except Exception as error:
+        if not isinstance(error, ValueError | RuntimeError | OSError):
+            traceback.print_exc()
+        _fail(left, f"{type(error).__name__}: {error}", data, overrides)
+    results = [read_result(member.directory) for member in members]
+    return [result for result in results if result is not None]
+
+
+def _is_over(directory: Path) -> bool:
+    result = read_result(directory)
+    return result is not None and result["status"] in OVER
+
+
+def _open(members: Sequence[Member], dataset: Dataset, overrides: Sequence[str], stop: StopFlag) -> list[Run]:
+    device = prepare_device(members[0].config)
+    reset_peak_memory(device)
+    feeds = dataset.feeds(members[0].config.data, device)
+    sessions = [Session.prepare(member.config, dataset, device, feeds=feeds) for member in members]
+    runs = []
+    for member, session in zip(members, sessions, strict=True):
+        record = Record(member.directory, member.config)
+        record.open(environment(device) | {"lockstep": len(members)}, overrides)
+        runs.append(Run.open(session, record, resume=True, stop=stop, report=member.report))
+    return runs
+
+
+def _by_position(runs: Sequence[Run]) -> list[list[Run]]:
+    """Those that stand at the same step: a kill between two members' checkpoints leaves them apart."""
+
+    def step(run: Run) -> tuple[int, int]:
+        return run.position.epoch, run.position.step
+
+    return [list(together) for _, together in groupby(sorted(runs, key=step), key=step)]
+
+
+def _fail(members: Sequence[Member], message: str, data: str | None, overrides: Sequence[str]) -> None:
+    """What stopped the group is the result of everyone who is not over."""
+    for member in members:
+        if not _is_over(member.directory):
+            record = Record(member.directory, member.config)
+            record.open(environment(prepare_device(member.config)), overrides)
+            record.finish(failed_result(member.config, message, data))
+
+
+@dataclass
+class _Group:
+    """Runs at the same step. One that has diverged goes on in the stack, and nobody listens to it."""
+
+    runs: list[Run]
+
+    def __post_init__(self) -> None:
+        self._alive = list(self.runs)
+
+    def finish(self) -> None:
+        """Train what is left of all, and write their results."""
+        if len(self.runs) == 1:
+            self.runs[0].finish()
+            return
+        with ExitStack() as stack:
+            for member in self.runs:
+                stack.enter_context(member)
+            lockstep = Lockstep([member.session for member in self.runs])
+            while self._alive and not self._alive[0].trained:
+                ends = lockstep.train_epoch(self._positions(), self._pause)
+                for member, diverged in zip(self.runs, ends, strict=True):
+                    if member in self._alive:
+                        self._end_epoch(member, diverged)
+            for member in self._alive:
+                member.end()
+
+    def _positions(self) -> list[Position]:
+        """Where each stands; who is over keeps step, on a position that nobody keeps."""
+        epoch = self._alive[0].position.epoch
+        return [run.position if run in self._alive else Position(epoch) for run in self.runs]
+
+    def _end_epoch(self, member: Run, diverged: Diverged | None) -> None:
+        try:
+            if diverged:
+                raise diverged
+            member.end_epoch()
+        except Diverged as end:
+            member.end(end)
+            self._alive.remove(member)
+
+    def _pause(self, chunk: Chunk) -> None:
+        """As a run's own, but all are saved at the same step."""
+        for member in self._alive:
+            member.tell(chunk)
+        stop = self._alive[0].stop.wanted
+        if stop or self._alive[0].save_due():
+            for member in self._alive:
+                member.save()
+        if stop:
+            raise Interrupted

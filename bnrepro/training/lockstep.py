@@ -1,0 +1,168 @@
+"""Cells of one shape as one stacked model: what a GPU does for one it then does for all at once."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from bnrepro.training.capture import CapturedStep, Step
+from bnrepro.training.checkpoint import Position
+from bnrepro.training.device import wait_for
+from bnrepro.training.loop import Chunk, Diverged, divergence, scheduled_modules
+from bnrepro.training.optimizer import MOMENTUM, build_optimizer, momentum_buffers, set_lr
+from bnrepro.training.session import Session, with_precision
+
+
+class Lockstep:
+    """K sessions that differ in nothing but their seed, trained step by step together.
+
+    Each member keeps its own initial weights, order and augmentation. Parameters, buffers and momentum lie in
+    stacks `(K, ...)`, which the model is mapped over (`torch.func.vmap`); the members' own become views of
+    them, so that each is evaluated, saved and restored as if it trained alone. The loss is the sum of the
+    members' mean losses: no gradient of one depends on another, also where one is not finite.
+
+    A member's numbers are those of training alone up to rounding: a stacked convolution is another kernel.
+    """
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        trainers = [session.trainer for session in sessions]
+        first = sessions[0]
+        self.device = first.device
+        self._trainers = trainers
+        self._tables = [session.table for session in sessions]
+        self._template = copy.deepcopy(first.trainer.model).train()
+        self._buffers = _share_buffers([trainer.model for trainer in trainers], self._template)
+        self._scheduled = scheduled_modules(self._template)
+        momenta = [momentum_buffers(trainer.optimizer) for trainer in trainers]
+        self._parameters = _share_parameters([trainer.model for trainer in trainers])
+        self._optimizer = build_optimizer(first.config.optimizer, self._parameters.values(), lr=0.0)
+        if momenta[0]:
+            self._share_momentum(momenta)
+        self._forward = with_precision(vmap(self._one), first.config.precision, first.device)
+        self._step: Step = self._take_step
+        if first.trainer.record is not None:
+            self._step = CapturedStep(
+                self._take_step, self._optimizer, self._buffers.values(), first.trainer.record
+            )
+
+    def __len__(self) -> int:
+        return len(self._trainers)
+
+    def train_epoch(
+        self, positions: Sequence[Position], pause: Callable[[Chunk], None]
+    ) -> list[Diverged | None]:
+        """Take the steps that are left of the epoch that all of `positions` are in; how it went for each.
+
+        `pause` is called between chunks of steps, with the images of one member. Divergence is noticed at the
+        epoch's end. The time of a step is shared out equally, so that the members' sums make the whole.
+        """
+        trainer, size = self._trainers[0], self._trainers[0].sgd_batch_size
+        chunks = trainer.chunks(positions[0])
+        batches = self._batches(positions, [slice(a * size, b * size) for a, b in chunks])
+        for first, last in chunks:
+            start = time.perf_counter()
+            x, y = next(batches)
+            done = positions[0].epoch * trainer.steps_per_epoch + first
+            losses, wrong = self._steps(x.split(size, 1), y.split(size, 1), done)
+            for position, own_losses, own_wrong in zip(positions, losses, wrong, strict=True):
+                position.note(own_losses, own_wrong, last)
+            if last == trainer.steps_per_epoch:
+                wait_for(x.device)
+            seconds = time.perf_counter() - start
+            for position in positions:
+                position.train_seconds += seconds / len(self)
+            pause(Chunk(images=(last - first) * size, seconds=seconds))
+        return [divergence(position, trainer.steps_per_epoch) for position in positions]
+
+    def _batches(
+        self, positions: Sequence[Position], parts: Sequence[slice]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """x `(K, n, C, H, W)` and y `(K, n)`: each member's images of a part of its own epoch."""
+        feeds = [
+            trainer.feed.train_batches(table(position.epoch), parts)
+            for trainer, table, position in zip(self._trainers, self._tables, positions, strict=True)
+        ]
+        for drawn in zip(*feeds, strict=True):
+            yield stack([x for x, _ in drawn]), torch.stack([y for _, y in drawn])
+
+    def _steps(
+        self, images: tuple[Tensor, ...], labels: tuple[Tensor, ...], done: int
+    ) -> tuple[Tensor, Tensor]:
+        """A step per batch: losses `(K, steps)` and numbers of wrong guesses `(K,)`."""
+        trainer, outputs = self._trainers[0], []
+        for i, (x, y) in enumerate(zip(images, labels, strict=True)):
+            set_lr(self._optimizer, trainer.lr(done + i))
+            for module in self._scheduled:
+                module.schedule(done + i, trainer.total_steps)  # type: ignore[operator]
+            outputs.append(self._step(x, y))
+        logits, target = torch.cat(outputs, 1).float(), torch.cat(labels, 1)
+        losses = _losses(logits, target).unflatten(1, (len(outputs), -1)).mean(2)
+        return losses, (logits.argmax(2) != target).sum(1)
+
+    def _take_step(self, x: Tensor, y: Tensor) -> Tensor:
+        logits = self._forward(self._parameters, self._buffers, x)
+        _losses(logits, y).mean(1).sum().backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return logits.detach()
+
+    def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(self._template, (parameters, buffers), (x,))
+
+    def _share_momentum(self, momenta: Sequence[Sequence[Tensor]]) -> None:
+        for i, parameter in enumerate(self._parameters.values()):
+            stacked = stack([member[i] for member in momenta])
+            self._optimizer.state[parameter][MOMENTUM] = stacked
+            for trainer, own in zip(self._trainers, stacked, strict=True):
+                optimizer = trainer.optimizer
+                optimizer.state[optimizer.param_groups[0]["params"][i]][MOMENTUM] = own
+
+
+def stack(tensors: Sequence[Tensor]) -> Tensor:
+    """`torch.stack`, but images and filters keep their channels last."""
+    if tensors[0].dim() == 4:
+        return torch.stack([t.permute(0, 2, 3, 1) for t in tensors]).permute(0, 1, 4, 2, 3)
+    return torch.stack(list(tensors))
+
+
+def _losses(logits: Tensor, y: Tensor) -> Tensor:
+    """The loss of every image, `(K, n)`."""
+    return F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
+
+
+@torch.no_grad()
+def _share_parameters(models: Sequence[nn.Module]) -> dict[str, nn.Parameter]:
+    """Stacked parameters by name, of which the models' own become views."""
+    named = [dict(model.named_parameters()) for model in models]
+    stacked = {name: nn.Parameter(stack([own[name].detach() for own in named])) for name in named[0]}
+    for name, values in stacked.items():
+        for own, value in zip(named, values.detach(), strict=True):
+            own[name].data = value
+    return stacked
+
+
+@torch.no_grad()
+def _share_buffers(models: Sequence[nn.Module], template: nn.Module) -> dict[str, Any]:
+    """Stacked buffers by name, of which the models' own become views.
+
+    The template holds the stacks themselves: its norms' `schedule` then writes for all members at once.
+    """
+    named = [dict(model.named_buffers()) for model in models]
+    stacked = {name: stack([own[name] for own in named]) for name in named[0]}
+    for name, values in stacked.items():
+        _set_buffer(template, name, values)
+        for model, value in zip(models, values, strict=True):
+            _set_buffer(model, name, value)
+    return stacked
+
+
+def _set_buffer(model: nn.Module, name: str, value: Tensor) -> None:
+    module, _, leaf = name.rpartition(".")
+    model.get_submodule(module)._buffers[leaf] = value

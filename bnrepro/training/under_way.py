@@ -1,0 +1,237 @@
+"""A run under way: a session, its run directory, and what happens between its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from bnrepro.config.schema import RunConfig
+from bnrepro.config.validate import STATISTICS
+from bnrepro.norms.batch_statistics import batch_statistics_layers
+from bnrepro.training import checkpoint
+from bnrepro.training.checkpoint import Position
+from bnrepro.training.device import peak_memory_bytes
+from bnrepro.training.interrupt import Interrupted, StopFlag
+from bnrepro.training.loop import Chunk, Diverged, Trainer
+from bnrepro.training.measure import evaluation_due, is_final, last_errors, run_error
+from bnrepro.training.record import TENSORBOARD, Record, result_head
+from bnrepro.training.session import Session
+from bnrepro.training.tensorboard import TensorBoard
+
+NOTE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a watcher is told."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    images_per_second: float
+    error: float | None
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(eq=False)
+class Run:
+    """A run under way: a session and its run directory."""
+
+    session: Session
+    record: Record
+    position: Position
+    stop: StopFlag
+    report: Report
+    _last_saved: float = field(default_factory=time.monotonic)
+    _last_noted: float = 0.0
+    _board: Any = field(default_factory=lambda: NoTensorBoard())
+
+    @classmethod
+    def open(cls, session: Session, record: Record, *, resume: bool, stop: StopFlag, report: Report) -> Run:
+        """Go back to the checkpoint, if there is one. `resume=False`: forget it."""
+        if not resume:
+            record.forget_checkpoint()
+        state = checkpoint.load(record.directory, session.device) if resume else None
+        position = session.restore(state) if state else Position()
+        record.cut_back(position.evaluations)
+        return cls(session, record, position, stop, report)
+
+    @property
+    def config(self) -> RunConfig:
+        return self.session.config
+
+    @property
+    def trainer(self) -> Trainer:
+        return self.session.trainer
+
+    def __enter__(self) -> Self:
+        if self.config.tensorboard and self.session.world.is_main:
+            self._board = TensorBoard(self.record.directory / TENSORBOARD)
+        for line in self.record.metrics:
+            self._board.evaluation(line)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._board.close()
+
+    def finish(self) -> dict[str, Any]:
+        """Train what is left, and write the result."""
+        with self:
+            try:
+                while not self.trained:
+                    table = self.session.table(self.position.epoch)
+                    self.trainer.train_epoch(table, self.position, self._pause)
+                    self.end_epoch()
+            except Diverged as diverged:
+                return self.end(diverged)
+            return self.end()
+
+    @property
+    def trained(self) -> bool:
+        """Are all epochs done?"""
+        return self.position.epoch == self.config.epochs
+
+    def end_epoch(self) -> None:
+        """After its last step: evaluate, if it is time, and save. Raises `Diverged`."""
+        position = self.position
+        self.session.world.average_buffers(self.trainer.model)
+        self._check_finite()
+        position.epoch += 1
+        if evaluation_due(position.epoch, self.config.epochs, self.config.evaluation.every):
+            line = self._evaluate()
+            self.record.append(line)
+            self._board.evaluation(line)
+            position.evaluations += 1
+        position.next_epoch()
+        self.save()
+
+    def end(self, diverged: Diverged | None = None) -> dict[str, Any]:
+        """Write the result: the run is over."""
+        result = self._completed() if diverged is None else self._diverged(str(diverged))
+        self._board.result(result, self.config.optimizer.base_lr)
+        return self.record.finish(result)
+
+    def _check_finite(self) -> None:
+        """Raises `Diverged`: a loss is from before its step, and says nothing of what the step leaves."""
+        model, position = self.trainer.model, self.position
+        left: list[torch.Tensor] = [*model.parameters()]
+        for layer in batch_statistics_layers(model).values():
+            left += layer.buffers()
+        if not torch.stack([tensor.isfinite().all() for tensor in left]).all():
+            step = position.epoch * self.trainer.steps_per_epoch + position.step - 1
+            raise Diverged("weights or running statistics are not finite", step, position.epoch + 1)
+
+    def _pause(self, chunk: Chunk) -> None:
+        """Between chunks of steps: say how it goes, and save or stop where it is time."""
+        self.tell(chunk)
+        stop, save = self.session.world.any(self.stop.wanted, self.save_due())
+        if stop or save:
+            self.save()
+        if stop:
+            raise Interrupted
+
+    def tell(self, chunk: Chunk) -> None:
+        """Report how the run goes, and note it for `bnrepro status`."""
+        position, now = self.position, time.monotonic()
+        progress = Progress(
+            step=position.epoch * self.trainer.steps_per_epoch + position.step,
+            total_steps=self.trainer.total_steps,
+            epoch=position.epoch + 1,
+            images_per_second=chunk.images / max(chunk.seconds, 1e-9),
+            error=self.record.metrics[-1]["error"].get("running") if self.record.metrics else None,
+        )
+        self.report(progress)
+        if now - self._last_noted > NOTE_SECONDS:
+            self.record.progress(progress.step, progress.epoch, progress.images_per_second)
+            self._last_noted = now
+
+    def save_due(self) -> bool:
+        """Is it time for a checkpoint within the epoch?"""
+        return time.monotonic() - self._last_saved > 60 * self.config.checkpoint.every_minutes
+
+    def save(self) -> None:
+        state = self.session.state(self.position)
+        if self.session.world.is_main:
+            checkpoint.save(self.record.directory, state)
+        self._last_saved = time.monotonic()
+
+    def _evaluate(self) -> dict[str, Any]:
+        """One line of metrics.jsonl."""
+        position, trainer = self.position, self.trainer
+        start = time.perf_counter()
+        final = is_final(position.epoch, self.config.epochs)
+        statistics = STATISTICS if final else self.config.evaluation.statistics
+        errors, moments = self.session.evaluator.errors(statistics, position.epoch)
+        seconds = time.perf_counter() - start
+        position.evaluation_seconds += seconds
+        step = position.epoch * trainer.steps_per_epoch
+        images = trainer.steps_per_epoch * trainer.sgd_batch_size
+        line = {
+            "epoch": position.epoch,
+            "step": step,
+            "lr": trainer.lr(step - 1),
+            "loss": position.losses().double().mean().item(),
+            "train_error": 100.0 * position.wrong() / images,
+            "error": errors,
+            "images_per_second": step * trainer.sgd_batch_size / position.train_seconds,
+            "train_seconds": position.train_seconds,
+            "evaluation_seconds": seconds,
+        }
+        return line | ({"layers": moments.distances(trainer.model)} if moments else {})
+
+    def _completed(self) -> dict[str, Any]:
+        last = last_errors(self.record.metrics, self.config.epochs)
+        return self._result("completed", run_error(last), last, "")
+
+    def _diverged(self, message: str) -> dict[str, Any]:
+        chance = 100.0 * (1 - 1 / len(self.session.dataset.classes))
+        names = STATISTICS if self.session.batch_statistics else STATISTICS[:1]
+        return self._result("diverged", dict.fromkeys(names, chance), {}, message)
+
+    def _result(
+        self, status: str, error: dict[str, float], last: dict[str, list[float]], message: str
+    ) -> dict[str, Any]:
+        position, norm_batch = self.position, self.session.evaluator.norm_batch_size
+        steps = position.epoch * self.trainer.steps_per_epoch + position.step
+        return {
+            **result_head(self.config),
+            "status": status,
+            "workers": self.session.sizes.workers,
+            "sgd_batch_size": self.session.sizes.sgd_batch_size,
+            "norm_batch_size": norm_batch if self.session.batch_statistics else None,
+            "data": self.session.dataset.name,
+            "skipped_files": list(self.session.dataset.skipped),
+            "error": error,
+            "last_errors": last,
+            "train_error": self.record.metrics[-1]["train_error"] if self.record.metrics else None,
+            "wall_seconds": position.train_seconds + position.evaluation_seconds,
+            "train_seconds": position.train_seconds,
+            "evaluation_seconds": position.evaluation_seconds,
+            "images_per_second": steps
+            * self.session.sizes.sgd_batch_size
+            / max(position.train_seconds, 1e-9),
+            "peak_memory_bytes": peak_memory_bytes(self.session.device),
+            "message": message,
+        }
+
+
+class NoTensorBoard:
+    """Stands in where `tensorboard=false`."""
+
+    def evaluation(self, line: dict[str, Any]) -> None:
+        return
+
+    def result(self, result: dict[str, Any], base_lr: float) -> None:
+        return
+
+    def close(self) -> None:
+        return

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# What only a GPU can show, in order of worth, within the minutes given:
+#
+#   bash scripts/gpu_check.sh MINUTES DATA_DIR OUT_DIR
+#
+# 1. the tests marked `gpu` (if pytest is installed), 2. the benchmark, 3. a profile of one step, 4. as much
+# of the CIFAR-10 figure (experiment=cifar10) as fits. DATA_DIR: CIFAR-10, as torchvision unpacks it or as an
+# image folder; nothing is downloaded. Killed at any point it keeps what it has, and the same command goes on
+# where it was. It uses .venv where scripts/setup.sh made one, else python3 with the packages installed.
+set -uo pipefail
+
+die() {
+  printf 'gpu_check: %s\n' "$*" >&2
+  exit 2
+}
+
+[ $# = 3 ] || die "usage: bash scripts/gpu_check.sh MINUTES DATA_DIR OUT_DIR"
+case $1 in '' | *[!0-9]* | 0) die "MINUTES $1: must be a whole number from 1" ;; esac
+[ -d "$2" ] || die "DATA_DIR $2: is no directory; give CIFAR-10's"
+end=$((SECONDS + 60 * $1))
+data=$(cd -- "$2" && pwd -P)
+mkdir -p -- "$3" || die "OUT_DIR $3: cannot be made"
+out=$(cd -- "$3" && pwd -P)
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd -- "$root" || exit
+python=$root/.venv/bin/python
+if [ ! -x "$python" ]; then python=python3; fi
+"$python" -c 'import bnrepro.config.compose, torch' ||
+  die "$python lacks the packages (see above): bash scripts/setup.sh"
+"$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
+  die "torch finds no CUDA device: nvidia-smi shows the driver's, $python -m torch.utils.collect_env torch's"
+overrides=("data.root=$data" data.download=false device=cuda)
+reserve=$((6 * $1)) # seconds for the last checkpoints and the figure: a tenth, at most a minute
+if [ "$reserve" -gt 60 ]; then reserve=60; fi
+
+left() { printf '%s' $((end - SECONDS - reserve)); }
+
+limited() { # COMMAND... : until the time is up; Ctrl-C lets a sweep write its checkpoints
+  if [ "$(left)" -le 0 ]; then return 124; fi
+  timeout --foreground --signal=INT --kill-after=50 "$(left)" "$@"
+}
+
+stage() { # NAME COMMAND... : once; its output in OUT_DIR/NAME.txt
+  local name=$1 code=0
+  shift
+  if [ -e "$out/$name.txt" ]; then
+    printf 'gpu_check: %s: done before, see %s\n' "$name" "$out/$name.txt"
+    return
+  fi
+  printf 'gpu_check: %s\n' "$name"
+  limited "$@" 2>&1 | tee -- "$out/$name.unfinished" || code=${PIPESTATUS[0]}
+  case $code in
+    124 | 130 | 137) printf 'gpu_check: %s: not finished in the time given\n' "$name" ;;
+    *) mv -- "$out/$name.unfinished" "$out/$name.txt" ;;
+  esac
+  if [ "$code" != 0 ]; then failed=1; fi
+}
+
+figure() { # BATCH_SIZES
+  limited "$python" -m bnrepro sweep batch-size experiment=cifar10 "${overrides[@]}" \
+    --batch-sizes "$1" --out "$out/cifar10" 2>&1 | tee -a -- "$out/cifar10.log"
+  return "${PIPESTATUS[0]}"
+}
+
+failed=0
+"$python" -m torch.utils.collect_env >"$out/environment.txt" 2>&1
+if "$python" -c 'import pytest' 2>/dev/null; then
+  stage tests "$python" -m pytest -q -m gpu -p no:cacheprovider
+fi
+stage bench "$python" -m bnrepro bench "${overrides[@]}" --quick --norms bn --batch-sizes 1,8,256 \
+  model=resnet20 --out "$out/bench"
+for size in 1 256; do
+  stage "profile-b$size" "$python" scripts/profile_step.py model=resnet20 "${overrides[@]}" batch_size=$size
+done
+# the quick cells first: a figure with its right half is one already
+if figure 8,16,32,64,128,256; then figure 1,2,4,8,16,32,64,128,256 || failed=1; else failed=1; fi
+if [ -e "$out/cifar10/sweep.json" ]; then
+  "$python" -m bnrepro status "$out/cifar10"
+  "$python" -m bnrepro plot "$out/cifar10" || failed=1
+fi
+printf 'gpu_check: everything is in %s; the same command goes on where this one stopped\n' "$out"
+exit $failed

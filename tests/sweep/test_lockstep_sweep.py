@@ -1,0 +1,86 @@
+"""A user's sweep would lose seeds, or mix roundings, because of --lockstep."""
+
+import json
+
+import pytest
+from tiny_runs import TINY, call, tiny_config
+
+from bnrepro.config.errors import UsageError
+from bnrepro.sweep.lockstep import images_per_second, parse_lockstep
+
+SWEEP = (*(o for o in TINY if not o.startswith("batch_size=")), "--norms", "bn,gn", "--batch-sizes", "16")
+
+
+def sweep(directory, *arguments, seeds="0,1,2"):
+    return call(
+        "sweep", "batch-size", *SWEEP, "--seeds", seeds, "--jobs", "2", "--out", str(directory), *arguments
+    )
+
+
+def decided(directory):
+    return json.loads((directory / "sweep.json").read_text())["lockstep"]
+
+
+def lockstep_of(directory, cell):
+    return json.loads((directory / "cells" / cell / "env.json").read_text()).get("lockstep")
+
+
+def test_seeds_train_together_and_are_told_apart(tmp_path):
+    assert sweep(tmp_path, "--lockstep", "2").code == 0
+    assert decided(tmp_path) == {"bn-b16": 2, "gn-b16": 2}
+    assert [lockstep_of(tmp_path, f"bn-b16-s{seed}") for seed in (0, 1, 2)] == [2, 2, None]
+    results = [
+        json.loads((tmp_path / "cells" / f"bn-b16-s{seed}" / "result.json").read_text()) for seed in (0, 1, 2)
+    ]
+    assert [result["seed"] for result in results] == [0, 1, 2]
+    assert all(result["status"] == "completed" for result in results)
+
+
+def test_on_the_cpu_it_is_off_and_stays_so(tmp_path):
+    assert sweep(tmp_path, seeds="0").code == 0
+    assert decided(tmp_path) == {"bn-b16": 1, "gn-b16": 1}
+    refused = sweep(tmp_path, "--lockstep", "3")
+    assert refused.code == 2
+    assert "were trained with off" in refused.err
+    assert sweep(tmp_path).code == 0
+    assert lockstep_of(tmp_path, "bn-b16-s2") is None
+
+
+def test_a_decision_is_kept_on_resume(tmp_path):
+    assert sweep(tmp_path, "--lockstep", "2", seeds="0,1").code == 0
+    assert sweep(tmp_path, seeds="0,1,2,3").code == 0
+    assert [lockstep_of(tmp_path, f"gn-b16-s{seed}") for seed in range(4)] == [2, 2, 2, 2]
+    refused = sweep(tmp_path, "--lockstep", "off")
+    assert refused.code == 2
+    assert "were trained with 2" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--lockstep", "many"), "must be auto, off or a number of seeds"),
+        (("--lockstep", "0"), "must be auto, off or a number of seeds"),
+        (("--lockstep", "2", "micro_batch_size=8"), "micro_batch_size"),
+        (("--lockstep", "2", "compile=true"), "compile=true"),
+        (("--lockstep", "2", "--launcher", "slurm"), "only on this machine"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(tmp_path, arguments, says):
+    jobs = [] if "slurm" in arguments else ["--jobs", "1"]
+    refused = call("sweep", "batch-size", *SWEEP, *jobs, "--out", str(tmp_path / "sweep"), *arguments)
+    assert refused.code == 2
+    assert says in refused.err
+    assert len(refused.err.strip().splitlines()) == 1
+
+
+def test_the_measurement_behind_auto_runs_on_any_device():
+    """On a GPU it decides; its logic needs none."""
+    config = tiny_config("data.train_subset=32")
+    assert images_per_second(config, 1) > 0
+    assert images_per_second(config, 2) > 0
+
+
+def test_words_of_the_option():
+    assert [parse_lockstep(word) for word in ("auto", "off", "1", "16")] == [None, 1, 1, 16]
+    with pytest.raises(UsageError):
+        parse_lockstep("-1")

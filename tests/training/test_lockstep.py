@@ -1,0 +1,59 @@
+"""A user would get other results for a cell because it trained together with other seeds."""
+
+import pytest
+import torch
+from tiny_runs import tiny_config
+
+from bnrepro.config.compose import choices
+from bnrepro.data import load_data
+from bnrepro.data.resident import ResidentFeed
+from bnrepro.training.checkpoint import Position
+from bnrepro.training.device import prepare_device
+from bnrepro.training.lockstep import Lockstep
+from bnrepro.training.session import Session
+
+CPU = torch.device("cpu")
+SEEDS = (0, 1)
+
+
+def double(seed, *overrides):
+    """A session whose model and images are float64."""
+    config = tiny_config("data.train_subset=20", "batch_size=2", f"seed={seed}", *overrides)
+    prepare_device(config)
+    dataset = load_data(config.data)
+    feed = ResidentFeed(
+        dataset.train, dataset.mean, dataset.std, config.data.padding, config.data.augment, CPU, torch.float64
+    )
+    session = Session.prepare(config, dataset, CPU, feeds=(feed, feed))
+    session.trainer.model.double()
+    return session
+
+
+def train_alone(session, epochs):
+    position = Position()
+    for _ in range(epochs):
+        session.trainer.train_epoch(session.table(position.epoch), position, lambda chunk: None)
+        position.epoch += 1
+        position.step = 0
+    return position
+
+
+@pytest.mark.parametrize("norm", choices("norm"))
+def test_every_member_is_what_it_would_be_alone(norm):
+    """In float64: losses, wrong guesses, parameters, running statistics and momentum after two epochs."""
+    overrides = (f"norm={norm}", "protocol=workers", "protocol.workers=2", "epochs=2")
+    alone = [double(seed, *overrides) for seed in SEEDS]
+    expected = [train_alone(session, 2) for session in alone]
+    sessions = [double(seed, *overrides) for seed in SEEDS]
+    together, positions = Lockstep(sessions), [Position() for _ in SEEDS]
+    for epoch in range(2):
+        assert together.train_epoch(positions, lambda chunk: None) == [None] * len(SEEDS)
+        for position in positions:
+            position.epoch, position.step = epoch + 1, 0
+    for one, own, position, other in zip(alone, expected, positions, sessions, strict=True):
+        torch.testing.assert_close(position.losses(), own.losses(), rtol=2e-7, atol=0)
+        assert position.wrong() == own.wrong()
+        wanted = one.state(own)
+        for part in ("model", "optimizer"):
+            torch.testing.assert_close(other.state(own)[part], wanted[part], rtol=1e-7, atol=1e-9)
+    assert len({position.losses()[-1].item() for position in positions}) == len(SEEDS)
