@@ -99,7 +99,7 @@ def _stable(value: Any) -> Any:
     return [_stable(item) for item in value] if isinstance(value, list) else value
 
 
-def image_folder(root: Path, size: int = 8, per_class: int = 32) -> Path:
+def image_folder(root: Path, size: int = 8, per_class: int = 32, suffix: str = "png") -> Path:
     """`train/` and `test/` of two classes that differ in brightness: square RGB images of `size` pixels."""
     rng = np.random.default_rng(0)
     for part in ("train", "test"):
@@ -108,7 +108,7 @@ def image_folder(root: Path, size: int = 8, per_class: int = 32) -> Path:
             folder.mkdir(parents=True)
             for i in range(per_class):
                 pixels = rng.integers(low, low + 128, (size, size, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{i}.png")
+                Image.fromarray(pixels).save(folder / f"{i}.{suffix}")
     return root
 
 

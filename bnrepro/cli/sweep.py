@@ -119,7 +119,7 @@ def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
     from bnrepro.training.device import resolve_device
     from bnrepro.training.watch import clock
 
-    found = forecast(plan, dataset)
+    found = forecast(plan, dataset, lambda line: typer.echo(line, err=True))
     rows = []
     for cell in plan.cells:
         norm_batch = str(cell.sizes.norm_batch_size) if cell.batch_statistics else "–"

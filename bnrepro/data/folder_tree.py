@@ -56,11 +56,14 @@ def scan_tree(root: Path) -> FolderTree:
 
 def evaluation_folder(root: Path) -> str:
     """`val` or `test`, beside `train/`. Raises `UsageError` naming what is missing."""
-    if not root.is_dir():
-        raise refuse(root, "is no folder")
-    if not (root / "train").is_dir():
-        raise refuse(root, "has no train/")
-    names = [name for name in EVALUATION_FOLDERS if (root / name).is_dir()]
+    try:
+        if not root.is_dir():
+            raise refuse(root, "is no folder")
+        if not (root / "train").is_dir():
+            raise refuse(root, "has no train/")
+        names = [name for name in EVALUATION_FOLDERS if (root / name).is_dir()]
+    except PermissionError as error:
+        raise refuse(Path(error.filename), f"cannot be read ({error.strerror})") from error
     if not names:
         raise refuse(root, "has neither val/ nor test/")
     return names[0]

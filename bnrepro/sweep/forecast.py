@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset
+from bnrepro.sweep.directory import shape_name
 from bnrepro.sweep.plan import Cell, Plan
+from bnrepro.training.accumulation import Accumulation
 from bnrepro.training.device import prepare_device, wait_for
 from bnrepro.training.estimate import estimate
 from bnrepro.training.measure import evaluation_due, is_final
@@ -19,6 +22,10 @@ from bnrepro.training.timing import at_standstill, time_training
 
 WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8
+LONG_SECONDS = 10.0
+"""Of steps that take so long the first ones are as good as any."""
+FEW_IMAGES = 32
+"""Of a batch of streamed images that is timed on a CPU, in training if the protocol's workers allow it."""
 MOST_TEST_IMAGES = 1000
 FORWARD_SPEED = 3
 """Forward alone, against a training step: as many images take as long as the timed steps."""
@@ -40,14 +47,19 @@ class Forecast:
         return self.train_seconds + self.evaluation_seconds
 
 
-def forecast(plan: Plan, dataset: Dataset) -> dict[str, Forecast]:
-    """Cell id -> expected time, from timing every shape once in this process; seeds share a shape."""
-    by_shape: dict[tuple[str, int], Forecast] = {}
-    for cell in plan.cells:
-        shape = (cell.config.norm.name, cell.config.batch_size)
-        if shape not in by_shape:
-            by_shape[shape] = _timed(cell, dataset)
-    return {cell.id: by_shape[cell.config.norm.name, cell.config.batch_size] for cell in plan.cells}
+def forecast(plan: Plan, dataset: Dataset, say: Callable[[str], None]) -> dict[str, Forecast]:
+    """Cell id -> expected time, from timing every shape once in this process; seeds share a shape.
+
+    `say` is told how it goes where that takes long.
+    """
+    by_shape: dict[str, Forecast] = {}
+    shapes = {shape_name(cell.config): cell for cell in plan.cells}
+    for shape, cell in shapes.items():
+        start = time.monotonic()
+        by_shape[shape] = _timed(cell, dataset)
+        if (seconds := time.monotonic() - start) > LONG_SECONDS:
+            say(f"timed {shape}: {seconds:.0f} s, {len(by_shape)} of {len(shapes)}")
+    return {cell.id: by_shape[shape_name(cell.config)] for cell in plan.cells}
 
 
 def wall_seconds(forecasts: list[Forecast], jobs: int) -> float:
@@ -59,19 +71,32 @@ def wall_seconds(forecasts: list[Forecast], jobs: int) -> float:
 
 
 def _timed(cell: Cell, dataset: Dataset) -> Forecast:
-    config = cell.config
-    session = Session.prepare(at_standstill(config), dataset, prepare_device(config))
-    time_training(session, WARM_UP_SECONDS)
-    timed, seconds = time_training(session, TIMED_SECONDS)
+    config, device = cell.config, prepare_device(cell.config)
+    session = Session.prepare(at_standstill(_lighter(config, device)), dataset, device)
+    timed, seconds = time_training(session, WARM_UP_SECONDS)
+    if seconds < LONG_SECONDS:
+        timed, seconds = time_training(session, TIMED_SECONDS)
     few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
     per_image, shape = _time_evaluation(session, few)
-    images = session.trainer.accumulation.part_size(cell.sizes.sgd_batch_size)
+    images = Accumulation(session.trainer.model, config.micro_batch_size).part_size(cell.sizes.sgd_batch_size)
     counted = estimate(lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images)
     return Forecast(
         train_seconds=seconds / timed * cell.images,
         evaluation_seconds=per_image * _evaluated_images(config, session, len(dataset.test)),
         flops_per_image=counted.flops_per_image,
         memory_bytes=counted.memory_bytes(images, config.precision),
+    )
+
+
+def _lighter(config: RunConfig, device: torch.device) -> RunConfig:
+    """With fewer images at a time where a CPU takes seconds for each of them, which does not change."""
+    if config.data.stream is None or device.type != "cpu":
+        return config
+    few = max(1, min(config.protocol.workers, FEW_IMAGES // config.batch_size))
+    return replace(
+        config,
+        protocol=replace(config.protocol, workers=few),
+        evaluation=replace(config.evaluation, batch_size=min(FEW_IMAGES, config.evaluation.batch_size)),
     )
 
 

@@ -61,7 +61,7 @@ def run(
         if not isinstance(error, ValueError | RuntimeError | OSError):
             traceback.print_exc()
         record.open(environment(device), overrides)
-        return record.finish(failed_result(config, f"{type(error).__name__}: {error}", data))
+        return record.finish(failed_result(config, world.explain(error), data))
 
 
 def failed_result(config: RunConfig, message: str, data: str | None = None) -> dict[str, Any]:

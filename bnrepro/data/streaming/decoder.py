@@ -46,6 +46,8 @@ class Decoder:
         shape = (image.shape[1], image.shape[2])
         top, left, height, width = crop_window(uniform, *shape, self.min_area)
         cut = image[None, :, top : top + height, left : left + width]
+        # 0.21 ms instead of 0.34 for 500×375 to 224: a part that is not contiguous is resized on a slower way
+        cut = cut.contiguous(memory_format=torch.channels_last)
         size = (self.crop_size, self.crop_size)
         return F.interpolate(cut, size, mode="bilinear", antialias=True)[0]
 

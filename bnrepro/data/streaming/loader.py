@@ -82,8 +82,9 @@ class _Files(Dataset[Answer]):
 
     def __getitem__(self, request: Request) -> Answer:
         """An error is an answer too: DataLoader would wrap an exception in a traceback of many lines."""
-        size = self._decoder.crop_size
-        pixels = torch.empty((len(request.indices), 3, size, size), dtype=torch.uint8)
+        shape = (len(request.indices), 3, self._decoder.crop_size, self._decoder.crop_size)
+        # as the decoder has them, and as the network wants them: nobody has to turn them around
+        pixels = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
         for i, index in enumerate(request.indices):
             path = self._roots[request.side] / self._names[request.side][int(index)]
             try:

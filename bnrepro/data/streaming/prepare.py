@@ -20,6 +20,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data.decode import to_rgb
+from bnrepro.data.folder_tree import refuse
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.decoder import JPEG, resized_shape
 
@@ -75,14 +76,20 @@ def prepare(dataset: StreamedDataset, out: Path, size: int) -> None:
     """Write a copy of all images to `out`, `train/<class>/…` and `val/<class>/…`, resized.
 
     The shorter side is at most `size`; smaller JPEGs are copied as they are. The same command continues an
-    interrupted one: a file that is there is whole. Raises `UsageError` where the disk is too small, `out`
-    holds another copy, or files are broken (all are read first, and the first of them named).
+    interrupted one: a file that is there is whole. Raises `UsageError` where the disk is too small or cannot
+    be written, `out` holds another copy, or files are broken (all are read first, the first of them named).
     """
     jobs = _Jobs(dataset, out)
-    _open_copy(out, size)
-    left = [i for i, job in enumerate(jobs) if not job.target.exists()]
-    _check_space(jobs, left, size)
-    broken = _convert_all(jobs, left, size)
+    try:
+        _open_copy(out, size)
+        left = [i for i, job in enumerate(jobs) if not job.target.exists()]
+        _check_space(jobs, left, size)
+        broken = _convert_all(jobs, left, size)
+    except OSError as error:
+        raise UsageError(
+            f"--out {out}: {error.filename or out} cannot be written ({error.strerror}); mend that and start "
+            "the same command again, or choose another folder"
+        ) from error
     if broken:
         files = "; ".join(broken[:SHOWN])
         more = f" and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
@@ -95,8 +102,10 @@ def read_mark(root: Path) -> dict[str, Any] | None:
     """How a copy was made; None where `root` is none. Raises `UsageError` where it is not complete."""
     try:
         mark = json.loads((root / MARK).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise refuse(root / MARK, f"cannot be read ({error.strerror})") from error
     if not mark["complete"]:
         raise UsageError(
             f"data.root: {root} is an unfinished copy; `bnrepro data prepare` with the same arguments ends it"

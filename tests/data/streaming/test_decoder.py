@@ -47,6 +47,15 @@ def test_truncated_files_are_refused(keep):
         decode(cut)
 
 
+@pytest.mark.parametrize("crop_size", [16, 200])
+def test_truncated_files_are_refused_in_training_at_any_scale(tmp_path, crop_size):
+    """At 16 pixels they are decoded at reduced scale, by another decoder."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encoded(photo(300, 300), quality=95)[:-100])
+    with pytest.raises((RuntimeError, OSError), match="truncated"):
+        Decoder(crop_size, crop_size, 1.0).train_crop(path, UNIFORM[0])
+
+
 def test_evaluation_crops_are_torchvisions(tmp_path):
     """The published protocol: shorter side 256, centre crop 224."""
     from torchvision.transforms import v2

@@ -79,6 +79,27 @@ def test_missing_folders_are_named(root, cache, missing):
     assert str(root) in refused(root, cache)
 
 
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_an_empty_side_is_named(root, cache, side):
+    shutil.rmtree(root / side)
+    (root / side).mkdir()
+    assert f"{root / side} holds no class folder" in refused(root, cache)
+
+
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_a_side_without_permission_is_named(root, cache, monkeypatch, side):
+    """Simulated, as root may read everything: so asks a folder above it that may not be entered."""
+    is_dir = Path.is_dir
+
+    def denied(path):
+        if path == root / side:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", denied)
+    assert f"{root / side} cannot be read (Permission denied)" in refused(root, cache)
+
+
 def test_a_folder_without_permission_is_named(root, cache, monkeypatch):
     scandir = module.os.scandir
 

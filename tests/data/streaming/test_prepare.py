@@ -112,6 +112,31 @@ def test_a_full_disk_is_noticed_before(copy, monkeypatch):
         copy()
 
 
+@pytest.mark.parametrize(("number", "reason"), [(28, "No space left"), (13, "Permission denied")])
+def test_a_disk_that_cannot_be_written_is_named(copy, tmp_path, monkeypatch, number, reason):
+    def refuse(path, data):
+        raise OSError(number, reason, str(path))
+
+    monkeypatch.setattr(module.Path, "write_bytes", refuse)
+    with pytest.raises(UsageError, match=rf"copy/.*JPEG.* cannot be written \({reason}\).*same command"):
+        copy()
+    monkeypatch.undo()
+    root, out = copy()
+    assert files(out) == files(root)
+
+
+def test_a_set_without_permission_is_named(tmp_path, stream_config, monkeypatch):
+    """Simulated, as root may read everything."""
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    config = stream_config(tmp_path)
+    monkeypatch.setattr(module.Path, "read_text", denied)
+    with pytest.raises(UsageError, match=rf"data.root: {tmp_path}/.* cannot be read \(Permission denied\)"):
+        load_data(config)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_small_jpegs_are_copied_and_everything_else_becomes_a_jpeg(kind):
     buffer = io.BytesIO()

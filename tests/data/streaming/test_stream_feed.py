@@ -114,6 +114,19 @@ def test_a_broken_file_is_named_in_one_line(write_tree, stream_config, damage, r
     assert "\n" not in str(error.value)
 
 
+def test_a_file_without_permission_is_named(write_tree, stream_config, monkeypatch):
+    """Simulated, as root may read everything."""
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    config = stream_config(write_tree())
+    train, _ = load_data(config).feeds(config, CPU)
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(UsageError, match=r"JPEG is no readable image \(Permission denied\)"):
+        list(train.train_batches(train.table(0, 0), [slice(0, 1)]))
+
+
 def test_grayscale_and_cmyk_files_are_images_like_others(write_tree, stream_config):
     root = write_tree()
     photo(40, 50).convert("L").save(root / "val/n00000001/0.JPEG")

@@ -1,6 +1,7 @@
 """A slow feed would leave rented GPUs waiting. Measured in one run, interleaved, on one core, in CPU time."""
 
 import json
+import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -77,15 +78,18 @@ def our_reader(dataset, config: StreamConfig) -> Iterator[None]:
 
 
 def rates(candidates: dict[str, Callable[[], Iterator[None]]]) -> dict[str, float]:
-    """Images per second of CPU time, block after block of each in turn; the first warms up, and imports."""
+    """Images per second of CPU time, block after block of each in turn; the first warms up, and imports.
+
+    The median block's: another process in the cache slows some of them down.
+    """
     running = {name: make() for name, make in candidates.items()}
-    seconds = dict.fromkeys(candidates, 0.0)
-    for block in range(FILES // BLOCK):
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(FILES // BLOCK):
         for name, blocks in running.items():
             start = time.process_time()
             next(blocks)
-            seconds[name] += time.process_time() - start if block else 0.0
-    return {name: (FILES - BLOCK) / total for name, total in seconds.items()}
+            seconds[name].append(time.process_time() - start)
+    return {name: BLOCK / statistics.median(blocks[1:]) for name, blocks in seconds.items()}
 
 
 @pytest.mark.slow
@@ -103,7 +107,7 @@ def test_the_torch_feed_is_bound_by_decoding(photos, stream_config, record_prope
     )
     record_property("images per second and core", json.dumps({k: round(v) for k, v in found.items()}))
     print(found)
-    # The goals are 0.65 and 1.7. Measured: 0.76 and 1.68 on a quiet machine (Pillow 13), 0.65 to 0.73
-    # and 1.65 on a busy one. Noise must not decide whether tests pass: only a slow feed fails here.
-    assert found["torch feed"] >= 0.4 * found["bare decoder"], found
-    assert found["torch feed"] >= 1.0 * found["Pillow transforms"], found
+    # The goals are 0.65 and 1.7. Measured on a busy machine (Pillow 13): 0.75 to 0.78, and 1.80. Another
+    # Pillow may be faster, and noise must not decide whether tests pass: hence 1.5.
+    assert found["torch feed"] >= 0.65 * found["bare decoder"], found
+    assert found["torch feed"] >= 1.5 * found["Pillow transforms"], found
