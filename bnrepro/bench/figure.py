@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from bnrepro.analysis.style import GRAY, RC, Style, render
 from bnrepro.bench.report import describe_machine
@@ -57,6 +58,7 @@ def _draw_panel(axes: Axes, norm: str, rows: list[Mapping[str, Any]]) -> None:
     axes.minorticks_off()
     axes.set_xticks(sizes, labels=[str(size) for size in sizes])
     axes.set_xlabel("batch_size")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -65,6 +66,8 @@ def tutorial_loop(
     torch.backends.cudnn.benchmark = True
     reset_peak_memory(device)
     size = batch_sizes(config.protocol, config.batch_size).sgd_batch_size
+    # of more loader workers than cores, which are tried too
+    warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
     loader = DataLoader(
         image_set(config.data),
         batch_size=size,

@@ -41,7 +41,7 @@ class BatchRenorm(BatchNorm):
     groups share the running statistics, as the paper's workers do. While evaluation looks on r = 1, d = 0.
 
     A warning: it narrows the gap of small batches and does not close it (the paper's batches of 4 stay 1.8
-    points behind those of 32), and with a high learning rate r_max must rise slowly. In a run of a few hundred
+    points behind those of 32), and with a high learning rate r_max must rise slowly. In a run of some hundred
     steps the running statistics lag behind at 0.01: take a larger `momentum`.
 
     `x: (N, C, H, W)` or `(N, C)`. Raises torch's ValueError for one value per channel in training.

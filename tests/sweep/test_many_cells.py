@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +17,40 @@ from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
 from bnrepro.sweep.run import finished_cells
 from bnrepro.sweep.view import View
 
-SEEDS = 2000
-SECONDS = 15.0
-"""Of processor time for each task; about 2 s on the machine it was written on."""
+FEW, MANY = 1_000, 10_000
+SIZES = (1, 2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A planned sweep, and its directory where all cells are over."""
+
+    plan: Plan
+    directory: Path
+
+    @property
+    def cells(self) -> int:
+        return len(self.plan.cells)
+
+
+def plan_of(cells: int) -> Plan:
+    axes = Axes(("gn",), SIZES, tuple(range(cells // len(SIZES))))
+    return plan_sweep(["experiment=cifar10_quick"], axes, 10_240)
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
-    return plan_sweep(
-        ["experiment=cifar10_quick"], Axes(("gn",), (1, 2, 4, 8, 16), tuple(range(SEEDS))), 10_240
-    )
-
-
-@pytest.fixture(scope="module")
-def directory(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep whose cells are all over."""
-    path = tmp_path_factory.mktemp("many")
-    sweep = sweep_json(plan)
-    write_sweep(path, sweep)
-    for cell in sweep["cells"]:
-        run = path / "cells" / cell["id"]
-        run.mkdir(parents=True)
-        (run / "result.json").write_text(json.dumps(_result(cell)))
-    return path
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> list[Sweep]:
+    made = []
+    for cells in (FEW, MANY):
+        path, plan = tmp_path_factory.mktemp("many"), plan_of(cells)
+        sweep = sweep_json(plan)
+        write_sweep(path, sweep)
+        for cell in sweep["cells"]:
+            run = path / "cells" / cell["id"]
+            run.mkdir(parents=True)
+            (run / "result.json").write_text(json.dumps(_result(cell)))
+        made.append(Sweep(plan, path))
+    return made
 
 
 def _result(cell: dict[str, Any]) -> dict[str, Any]:
@@ -49,40 +62,55 @@ def _result(cell: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_planning_composes_per_norm_and_not_per_cell() -> None:
-    start = time.process_time()
-    axes = Axes(("bn", "gn"), (1, 2, 4, 8, 16), tuple(range(1000)))
-    cells = sweep_json(plan_sweep(["experiment=cifar10_quick"], axes, 10_240))["cells"]
-    assert len({cell["config_hash"] for cell in cells}) == 10_000
-    assert time.process_time() - start < SECONDS
+def assert_linear(action: Callable[[Sweep], object], sweeps: list[Sweep]) -> None:
+    """Ten times the cells take ten times the processor time or less; a square would take a hundred times."""
+    seconds = []
+    for sweep in sweeps:
+        start = time.process_time()
+        action(sweep)
+        seconds.append(time.process_time() - start)
+    few, many = seconds
+    assert many < 40 * few
 
 
-def test_resuming_finds_what_is_finished(plan: Plan, directory: Path) -> None:
-    start = time.process_time()
-    write_sweep(directory, sweep_json(plan))
-    done = finished_cells(plan, directory)
-    assert len(done) == len(plan.cells)
-    groups = in_groups(plan.cells, settle(plan, directory, None, done, print))
-    assert len(longest_first(groups)) == len(plan.cells)
-    assert time.process_time() - start < SECONDS
+def test_planning_composes_per_norm_and_not_per_cell(sweeps: list[Sweep]) -> None:
+    def plan(sweep: Sweep) -> None:
+        cells = sweep_json(plan_of(sweep.cells))["cells"]
+        assert len({cell["config_hash"] for cell in cells}) == sweep.cells
+
+    assert_linear(plan, sweeps)
 
 
-def test_status_lists_every_cell(plan: Plan, directory: Path) -> None:
-    start = time.process_time()
-    ended = call("status", str(directory))
-    assert len(ended.out.splitlines()) == len(plan.cells) + 2
-    assert "10000 completed" in ended.out
-    assert time.process_time() - start < SECONDS
+def test_resuming_finds_what_is_finished(sweeps: list[Sweep]) -> None:
+    def resume(sweep: Sweep) -> None:
+        write_sweep(sweep.directory, sweep_json(sweep.plan))
+        done = finished_cells(sweep.plan, sweep.directory)
+        assert len(done) == sweep.cells
+        groups = in_groups(sweep.plan.cells, settle(sweep.plan, sweep.directory, None, done, print))
+        assert len(longest_first(groups)) == sweep.cells
+
+    assert_linear(resume, sweeps)
 
 
-def test_the_time_left_does_not_go_through_all_cells_at_each_look(plan: Plan) -> None:
-    start = time.process_time()
+def test_status_lists_every_cell(sweeps: list[Sweep]) -> None:
+    def status(sweep: Sweep) -> None:
+        ended = call("status", str(sweep.directory))
+        assert len(ended.out.splitlines()) == sweep.cells + 2
+        assert f"{sweep.cells} completed" in ended.out
+
+    assert_linear(status, sweeps)
+
+
+def test_the_time_left_does_not_go_through_all_cells_at_each_look(sweeps: list[Sweep]) -> None:
     result = {"status": "diverged", "norm": "gn", "batch_size": 1, "seed": 0, "message": "", "error": {}}
-    with View(plan.cells, 0, 2) as view:
-        for cell in plan.cells:
-            view.started(cell)
-            view.finished(cell, result)
-            view.refresh()
-            view.seconds_left()
-    assert view.seconds_left() in (None, 0.0) or abs(view.seconds_left() or 0.0) < 1e-3
-    assert time.process_time() - start < SECONDS
+
+    def look(sweep: Sweep) -> None:
+        with View(sweep.plan.cells, 0, 2) as view:
+            for cell in sweep.plan.cells:
+                view.started(cell)
+                view.finished(cell, result)
+                view.refresh()
+                view.seconds_left()
+        assert view.seconds_left() in (None, 0.0) or abs(view.seconds_left() or 0.0) < 1e-3
+
+    assert_linear(look, sweeps)
