@@ -4,9 +4,10 @@
 #   bash scripts/gpu_check.sh MINUTES DATA_DIR OUT_DIR
 #
 # 1. the tests marked `gpu` (if pytest is installed), 2. the benchmark, 3. a profile of one step, 4. as much
-# of the CIFAR-10 figure (ResNet-20, 8 workers, 30 epochs, 3 seeds) as fits. DATA_DIR: CIFAR-10, as torchvision unpacks it or as an
-# image folder; nothing is downloaded. Killed at any point it keeps what it has, and the same command goes on
-# where it was. It uses .venv where scripts/setup.sh made one, else python3 with the packages installed.
+# of the CIFAR-10 figure (ResNet-20, 8 workers, 30 epochs, 3 seeds) as fits. DATA_DIR: CIFAR-10, as
+# torchvision unpacks it or as an image folder; nothing is downloaded. Killed at any point it keeps what it
+# has, and the same command goes on where it was. It uses .venv where scripts/setup.sh made one, else python3
+# with the packages installed.
 set -uo pipefail
 
 die() {
