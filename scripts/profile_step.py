@@ -21,7 +21,7 @@ ROWS = 25
 
 
 def main(overrides: list[str]) -> None:
-    config = at_standstill(compose_config(["experiment=cifar10_quick", "cuda_graph=false", *overrides]))
+    config = at_standstill(compose_config(["experiment=cifar10_quick", "capture=false", *overrides]))
     device = prepare_device(config)
     session = Session.prepare(config, bench_images(config.data), device)
     trainer, size = session.trainer, session.trainer.sgd_batch_size

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
-
 from bnrepro.bench.ours import prepare
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import RunConfig
@@ -16,16 +14,14 @@ WARM_UP_SECONDS = 0.2
 
 
 def bare_steps(config: RunConfig, seconds: float, start: Callable[[], object]) -> Speed:
-    """The same model and optimizer as in (a), with nothing around them: no data, no schedule, no sums."""
+    """The step of (a), recorded where (a) records it, with nothing around it: no data, no sums."""
     session = prepare(config)
     trainer = session.trainer
     size = trainer.sgd_batch_size
     x, y = next(trainer.feed.train_batches(session.table(0), [slice(0, size)]))
 
     def step() -> None:
-        F.cross_entropy(trainer.forward(x), y).backward()
-        trainer.optimizer.step()
-        trainer.optimizer.zero_grad()
+        trainer.train_step(x, y, 0)
 
     time_steps(step, WARM_UP_SECONDS, session.device)
     start()

@@ -16,7 +16,8 @@ CANNOT_CHANGE_A_NUMBER = (
     "launcher",
     "sweep",
     "checkpoint",
-    "cuda_graph",  # replays the kernels that the plain step launches
+    "capture",  # replays the operations of the plain step
+    "cuda_graph",  # its name in older configs
     "data.cache_dir",
     "data.download",
     "data.memory_budget_gb",

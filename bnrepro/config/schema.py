@@ -156,8 +156,9 @@ class RunConfig:
     precision: str
     """`float32` or `bf16` (autocast; norm statistics stay in float32)."""
     deterministic: bool
-    cuda_graph: bool
-    """Record the training step as a CUDA graph and replay it; elsewhere than on one GPU without effect."""
+    capture: bool
+    """Record the training step and replay it, in runs of one process: as a CUDA graph on a GPU, as a list of
+    operations on a CPU (where it pays), with the same numbers."""
     compile: bool
     """Train through `torch.compile`; evaluation stays eager."""
     tensorboard: bool

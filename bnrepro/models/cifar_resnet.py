@@ -22,7 +22,9 @@ class IdentityShortcut(nn.Module):
         self.new_channels = new_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x[:, :, :: self.stride, :: self.stride]
+        # The gradient of a slice has its channels first, which slows down all that it meets on the way back
+        # (a CPU's ReLU fourfold); that of a window of one pixel is the same and keeps them last.
+        x = F.avg_pool2d(x, kernel_size=1, stride=self.stride)
         before = self.new_channels // 2
         return F.pad(x, (0, 0, 0, 0, before, self.new_channels - before))
 
@@ -96,7 +98,8 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.norm(self.conv(x)))
         x = self.blocks(x)
-        return self.classifier(x.mean((2, 3)))
+        pixels = x.permute(0, 2, 3, 1).flatten(1, 2)  # so that the mean's gradient has its channels last too
+        return self.classifier(pixels.mean(1))
 
 
 def cifar_resnet(depth: int) -> ModelFactory:

@@ -63,7 +63,9 @@ class EvoNormB0(BatchStatistics):
         var = self._batch_variance(grouped) if self.training else per_channel(self.running_var, grouped)
         instance = _variance(grouped, (3, 4))
         by_image = torch.addcmul((instance + self.eps).sqrt(), grouped, per_channel(self.v, grouped))
-        y = grouped / torch.maximum((var + self.eps).sqrt(), by_image)
+        by_batch = (var + self.eps).sqrt()
+        # the larger one; not by `torch.maximum`, whose gradient is rounded otherwise where a step is recorded
+        y = grouped / torch.where(by_batch > by_image, by_batch, by_image)
         y = torch.addcmul(per_channel(self.bias, grouped), y, per_channel(self.weight, grouped))
         return merge_groups(y).to(x.dtype)
 

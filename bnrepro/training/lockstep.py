@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from bnrepro.training.capture import CapturedStep, Step
+from bnrepro.training.capture import CapturedStep
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.device import wait_for
-from bnrepro.training.loop import Chunk, Diverged, divergence, scheduled_modules
+from bnrepro.training.loop import Chunk, Diverged, divergence, scheduled_modules, telling_steps
 from bnrepro.training.optimizer import MOMENTUM, build_optimizer, momentum_buffers, set_lr
 from bnrepro.training.session import Session, with_precision
 
@@ -46,10 +46,15 @@ class Lockstep:
         if momenta[0]:
             self._share_momentum(momenta)
         self._forward = with_precision(vmap(self._one), first.config.precision, first.device)
-        self._step: Step = self._take_step
+        self._step: Callable[[Tensor, Tensor, int], Tensor] = self._plain_step
         if first.trainer.record is not None:
             self._step = CapturedStep(
-                self._take_step, self._optimizer, self._buffers.values(), first.trainer.record
+                self._take_step,
+                self._optimizer,
+                self._buffers.values(),
+                first.trainer.record,
+                self._get_ready,
+                telling_steps(first.trainer.total_steps),
             )
 
     def __len__(self) -> int:
@@ -96,15 +101,21 @@ class Lockstep:
         self, images: tuple[Tensor, ...], labels: tuple[Tensor, ...], done: int
     ) -> tuple[Tensor, Tensor]:
         """A step per batch: losses `(K, steps)` and numbers of wrong guesses `(K,)`."""
-        trainer, outputs = self._trainers[0], []
+        outputs = []
         for i, (x, y) in enumerate(zip(images, labels, strict=True)):
-            set_lr(self._optimizer, trainer.lr(done + i))
-            for module in self._scheduled:
-                module.schedule(done + i, trainer.total_steps)  # type: ignore[operator]
-            outputs.append(self._step(x, y))
+            outputs.append(self._step(x, y, done + i))
         logits, target = torch.cat(outputs, 1).float(), torch.cat(labels, 1)
         losses = _losses(logits, target).unflatten(1, (len(outputs), -1)).mean(2)
         return losses, (logits.argmax(2) != target).sum(1)
+
+    def _plain_step(self, x: Tensor, y: Tensor, step: int) -> Tensor:
+        self._get_ready(step)
+        return self._take_step(x, y)
+
+    def _get_ready(self, step: int) -> None:
+        set_lr(self._optimizer, self._trainers[0].lr(step))
+        for module in self._scheduled:
+            module.schedule(step, self._trainers[0].total_steps)  # type: ignore[operator]
 
     def _take_step(self, x: Tensor, y: Tensor) -> Tensor:
         logits = self._forward(self._parameters, self._buffers, x)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bnrepro.data.feed import Feed
 from bnrepro.training.accumulation import Accumulation
-from bnrepro.training.capture import CapturedStep, Recorder, Step
+from bnrepro.training.capture import CapturedStep, Recorder
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.distributed import World
 from bnrepro.training.optimizer import set_lr
@@ -55,9 +55,16 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._scheduled = scheduled_modules(self.model)
-        self._step: Step = self._take_step
+        self._step: Callable[[Tensor, Tensor, int], Tensor] = self._plain_step
         if self.record is not None:
-            self._step = CapturedStep(self._take_step, self.optimizer, self.model.buffers(), self.record)
+            self._step = CapturedStep(
+                self._take_step,
+                self.optimizer,
+                self.model.buffers(),
+                self.record,
+                self._get_ready,
+                telling_steps(self.total_steps),
+            )
 
     def chunks(self, position: Position) -> list[tuple[int, int]]:
         """What is left of the epoch, as first step and the one after the last of each chunk."""
@@ -103,10 +110,17 @@ class Trainer:
 
     def train_step(self, x: Tensor, y: Tensor, step: int) -> Tensor:
         """Step `step` of the run, counted from 0, on `x: (N, C, H, W)`, `y: (N,)`; the logits, detached."""
+        return self._step(x, y, step)
+
+    def _plain_step(self, x: Tensor, y: Tensor, step: int) -> Tensor:
+        self._get_ready(step)
+        return self._take_step(x, y)
+
+    def _get_ready(self, step: int) -> None:
+        """Set the learning rate, and tell the norms that want to know the step's number."""
         set_lr(self.optimizer, self.lr(step))
         for module in self._scheduled:
             module.schedule(step, self.total_steps)  # type: ignore[operator]
-        return self._step(x, y)
 
     def _take_step(self, x: Tensor, y: Tensor) -> Tensor:
         logits = self.accumulation.gradients(self.forward, x, y)
@@ -122,6 +136,11 @@ class Trainer:
 def scheduled_modules(model: nn.Module) -> list[nn.Module]:
     """The norms that want to know each step's number."""
     return [module for module in model.modules() if hasattr(module, "schedule")]
+
+
+def telling_steps(total_steps: int) -> tuple[int, int, int]:
+    """The first, one midway, the last: their rates and schedules differ, if any steps' do."""
+    return 0, total_steps // 2, total_steps - 1
 
 
 def divergence(position: Position, steps_per_epoch: int) -> Diverged | None:

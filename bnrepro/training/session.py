@@ -16,13 +16,14 @@ from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.accumulation import Accumulation
-from bnrepro.training.capture import cuda_graph
+from bnrepro.training.capture import Recorder, cuda_graph
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.distributed import World
 from bnrepro.training.evaluation import Evaluator
 from bnrepro.training.loop import Trainer
 from bnrepro.training.optimizer import build_optimizer
 from bnrepro.training.protocol import BatchSizes, batch_sizes, steps_per_epoch
+from bnrepro.training.replay import WORTH_STEPS, operations
 from bnrepro.training.schedule import lr_schedule, scaled_lr
 from bnrepro.training.streams import initial_weights
 
@@ -115,6 +116,7 @@ def _trainer(
     world: World,
 ) -> Trainer:
     steps = steps_per_epoch(len(feed), sizes)
+    total = config.epochs * steps
     peak = scaled_lr(config.optimizer, sizes.sgd_batch_size)
     return Trainer(
         model=accumulation.model,
@@ -124,11 +126,20 @@ def _trainer(
         feed=feed,
         sgd_batch_size=sizes.sgd_batch_size,
         steps_per_epoch=steps,
-        total_steps=config.epochs * steps,
+        total_steps=total,
         world=world,
         accumulation=accumulation,
-        record=cuda_graph if config.cuda_graph and feed.device.type == "cuda" and world.size == 1 else None,
+        record=_recorder(config, feed.device, total) if world.size == 1 else None,
     )
+
+
+def _recorder(config: RunConfig, device: torch.device, total_steps: int) -> Recorder | None:
+    """How the training step is recorded, where that is asked for and wins time."""
+    if config.capture and device.type == "cuda":
+        return cuda_graph
+    if config.capture and device.type == "cpu" and not config.compile and total_steps >= WORTH_STEPS:
+        return operations
+    return None
 
 
 def norm_layers(config: RunConfig, sizes: BatchSizes) -> NormLayers:

@@ -1,15 +1,17 @@
-"""A user on a GPU would train something else, because a recorded step is replayed as it was recorded.
+"""A user would train something else, because a recorded step is replayed as it was recorded.
 
-Without a GPU the step is recorded by a stand-in that runs it again on the same tensors: everything but the
-graph itself. The tests marked `gpu` compare the real thing with plain steps.
+On a CPU its operations are recorded. For the CUDA graph there is a stand-in that takes the step again on the
+same tensors: everything but the graph itself. The tests marked `gpu` compare the real thing with plain steps.
 """
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_runs import record, tiny_config, tiny_run
+from torch import nn
 
 from bnrepro.config.compose import choices
 from bnrepro.data import load_data
@@ -17,30 +19,43 @@ from bnrepro.training.capture import WARM_UP_STEPS
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.device import prepare_device
 from bnrepro.training.lockstep import Lockstep
+from bnrepro.training.replay import operations
 from bnrepro.training.session import Session
 
 RUN = ("data.train_subset=64", "batch_size=8", "epochs=2")
 PROTOCOLS = choices("protocol")
 
 
-def run_again(step):
+def run_again(step, state, x, y):
     """What `cuda_graph` does, without a graph: warm up, record into one tensor, replay into the same."""
+    static_x, static_y = x.clone(), y.clone()
     for _ in range(WARM_UP_STEPS):
-        step()
-    result = step()
+        step(static_x, static_y)
+    logits = step(static_x, static_y)
 
-    def replay():
-        result.copy_(step())
+    def replay(x, y):
+        static_x.copy_(x)
+        static_y.copy_(y)
+        logits.copy_(step(static_x, static_y))
+        return logits.clone()
 
-    return result, replay
+    return replay
 
 
-def session(*overrides, seed=0, device="cpu", recorded=False):
-    config = tiny_config(*RUN, f"seed={seed}", f"device={device}", *overrides)
+RECORDERS = {"stand-in": run_again, "operations": operations}
+
+
+def session(*overrides, seed=0, device="cpu", record=None, config_dir=None):
+    config = tiny_config(*RUN, f"seed={seed}", f"device={device}", *overrides, config_dir=config_dir)
     made = Session.prepare(config, load_data(config.data), prepare_device(config))
-    if recorded:
-        made = dataclasses.replace(made, trainer=dataclasses.replace(made.trainer, record=run_again))
+    if record:
+        made = dataclasses.replace(made, trainer=dataclasses.replace(made.trainer, record=record))
     return made
+
+
+def replays(made):
+    """Is the step replayed, and not taken itself?"""
+    return made.trainer._step._replay is not made.trainer._step._step
 
 
 def trained(made):
@@ -53,37 +68,103 @@ def trained(made):
     return position.losses(), made.state(position)
 
 
+@pytest.mark.parametrize("record", RECORDERS)
 @pytest.mark.parametrize("norm", choices("norm"))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_recorded_steps_are_the_plain_ones(norm, protocol):
+def test_recorded_steps_are_the_plain_ones(norm, protocol, record):
     """Learning rate, schedules of the norm, running statistics, momentum; and no trace of the warm-up."""
     sizes = {"workers": ("protocol.workers=2",), "fixed_sgd": ("protocol.sgd_batch_size=16",)}
     overrides = (f"norm={norm}", f"protocol={protocol}", *sizes.get(protocol, ()))
     plain_losses, plain = trained(session(*overrides))
-    losses, state = trained(session(*overrides, recorded=True))
+    made = session(*overrides, record=RECORDERS[record])
+    losses, state = trained(made)
+    assert replays(made)
     assert torch.equal(losses, plain_losses)
     torch.testing.assert_close(state["model"], plain["model"], rtol=0, atol=0)
     torch.testing.assert_close(state["optimizer"], plain["optimizer"], rtol=0, atol=0)
 
 
-def test_recorded_steps_in_lockstep_are_the_plain_ones():
-    def losses(recorded):
-        together = Lockstep([session("norm=brn", seed=seed, recorded=recorded) for seed in (0, 1)])
+@pytest.mark.parametrize("record", RECORDERS)
+def test_recorded_steps_in_lockstep_are_the_plain_ones(record):
+    def losses(record):
+        together = Lockstep([session("norm=brn", seed=seed, record=record) for seed in (0, 1)])
         positions = [Position(), Position()]
         together.train_epoch(positions, lambda chunk: None)
         return torch.stack([position.losses() for position in positions])
 
-    assert torch.equal(losses(recorded=True), losses(recorded=False))
+    assert torch.equal(losses(RECORDERS[record]), losses(None))
 
 
 def test_a_checkpoint_of_recorded_steps_goes_on_with_plain_ones_and_back():
-    """On another device, or with cuda_graph=false after a failed recording."""
-    first, other = session(recorded=True), session()
+    """On another device, or with capture=false after a failed recording."""
+    first, other = session(record=operations), session()
     position = Position()
     first.trainer.train_epoch(first.table(0), position, lambda chunk: None)
     other.restore(first.state(position))
     assert all(isinstance(group["lr"], float) for group in other.trainer.optimizer.param_groups)
     torch.testing.assert_close(other.state(position)["model"], first.state(position)["model"])
+
+
+class Counting(nn.Module):
+    """A norm of a user's own that keeps a number in Python: a replay would go on with the recorded one."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        return x / self.steps
+
+
+class Scheduled(nn.Module):
+    """The same, of the run's schedule: right for a while, and then not."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.scale = 1.0
+
+    def schedule(self, step, total_steps):
+        self.scale = 1.0 if step < total_steps / 2 else 0.5
+
+    def forward(self, x):
+        return x * self.scale
+
+
+class Reading(nn.Module):
+    """One that looks at a value, which no recording can hold."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+
+    def forward(self, x):
+        return x / x.detach().abs().max().item()
+
+
+@pytest.mark.parametrize("norm", [Counting, Scheduled, Reading])
+def test_a_norm_that_cannot_be_recorded_is_trained_step_by_step(norm, tmp_path):
+    """A user's norm would train as if nothing of it ever changed, and nobody would be told."""
+    norms = tmp_path / "norm"
+    norms.mkdir()
+    norms.joinpath("mine.yaml").write_text(f"name: mine\nfactory: {__name__}:{norm.__name__}\n")
+    made, plain = (session("norm=mine", config_dir=tmp_path, record=record) for record in (operations, None))
+    losses = trained(made)[0]
+    expected = trained(plain)[0]
+    assert not replays(made)
+    assert math.isfinite(losses.sum())
+    if norm is not Counting:  # which has counted the steps of the recording too
+        assert torch.equal(losses, expected)
+
+
+def test_the_gradient_of_the_network_keeps_its_channels_last():
+    """A CPU would spend a sixth of a step at 16 images on bringing channels from first to last."""
+    model = session().trainer.model
+    kept = []
+    for block in model.blocks:
+        block.register_full_backward_hook(lambda block, inputs, outputs: kept.append(outputs[0]))
+    model(torch.randn(8, 1, 8, 8).to(memory_format=torch.channels_last)).sum().backward()
+    assert len(kept) == len(model.blocks)
+    assert all(gradient.is_contiguous(memory_format=torch.channels_last) for gradient in kept)
 
 
 @pytest.mark.gpu
@@ -93,7 +174,7 @@ def test_graph_of_a_step_trains_as_plain_steps(norm, protocol):
     """Every norm can be recorded, and the losses of 16 steps are those of plain steps, up to rounding."""
     sizes = {"workers": ("protocol.workers=2",), "fixed_sgd": ("protocol.sgd_batch_size=16",)}
     overrides = (f"norm={norm}", f"protocol={protocol}", *sizes.get(protocol, ()), "deterministic=true")
-    plain, _ = trained(session(*overrides, "cuda_graph=false", device="cuda"))
+    plain, _ = trained(session(*overrides, "capture=false", device="cuda"))
     graph, _ = trained(session(*overrides, device="cuda"))
     torch.testing.assert_close(graph, plain, rtol=1e-3, atol=1e-4)
 

@@ -1,0 +1,115 @@
+"""A training step recorded on a CPU: its operations one after another, without what finds them each time.
+
+Modules, autograd's graph and the optimizer's bookkeeping cost a small batch as much as its convolutions do.
+They come to the same operations in every step, so that they are asked once.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from bnrepro.training.capture import Step
+
+WORTH_STEPS = 1000
+"""A run of fewer steps does not win back the quarter of a second that recording takes (ResNet-8)."""
+
+_aten, _profiler = torch.ops.aten, torch.ops.profiler
+_SAME_TENSOR = {_aten.alias.default, _aten.detach.default}
+"""Mean something to autograd only."""
+_WITHOUT_EFFECT = {
+    operator.getitem,
+    _aten.empty.memory_format,
+    _profiler._record_function_enter_new.default,
+    _profiler._record_function_exit._RecordFunction,
+}
+"""Nothing is lost without them where nobody uses what they give."""
+
+
+def operations(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Step:
+    """Record `step` on a batch; what does the same operations on `state` and another batch of that shape.
+
+    `state`: every tensor that the step changes or that may change between steps. Takes one step. Where the
+    step cannot be recorded, since a norm or model reads a tensor's value, the step itself is returned.
+    """
+    try:
+        # of the tensors themselves: what the step does to them is seen, wherever it has them from
+        recorded = make_fx(lambda *_: step(x, y))(*state, x, y)
+    except Exception:  # of a user's own module, whatever it raises: the step itself raises it again
+        return step
+    _trim(recorded.graph)
+    run = _compiled(recorded)
+
+    def replay(x: Tensor, y: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return run(*state, x, y)
+
+    return replay
+
+
+def _trim(graph: fx.Graph) -> None:
+    for node in reversed(graph.nodes):
+        if node.target in _SAME_TENSOR:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+        elif node.target in _WITHOUT_EFFECT and not node.users:
+            graph.erase_node(node)
+
+
+def _compiled(recorded: fx.GraphModule) -> Callable[..., Tensor]:
+    """The graph as a Python function that calls torch's own functions, and keeps no tensor too long."""
+    arguments: list[str] = []
+    lines: list[str] = []
+    scope: dict[str, Any] = {}
+    ends = _last_uses(recorded.graph)
+    for node in recorded.graph.nodes:
+        if node.op == "placeholder":
+            arguments.append(node.name)
+        elif node.op == "get_attr":
+            scope[node.name] = getattr(recorded, node.target)
+        elif node.op == "output":
+            lines.append(f"return {_text(node.args[0], scope)}")
+        else:
+            # `_op`: the function itself; the overload object around it costs half a microsecond a call
+            function = _named("F", getattr(node.target, "_op", node.target), scope)
+            given = [_text(value, scope) for value in node.args]
+            given += [f"{key}={_text(value, scope)}" for key, value in node.kwargs.items()]
+            lines.append(f"{node.name} = {function}({', '.join(given)})")
+            lines += [f"del {name}" for name in ends.get(node, ())]
+    source = f"def run({', '.join(arguments)}):\n" + "".join(f"    {line}\n" for line in lines)
+    exec(compile(source, "<recorded training step>", "exec"), scope)
+    return scope["run"]
+
+
+def _last_uses(graph: fx.Graph) -> dict[fx.Node, list[str]]:
+    """After which node which results are of no use any more."""
+    ends: dict[fx.Node, list[str]] = {}
+    seen: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        unused = [] if node.users or node.op != "call_function" else [node]
+        for used in [*node.all_input_nodes, *unused]:
+            if used not in seen and used.op == "call_function":
+                seen.add(used)
+                ends.setdefault(node, []).append(used.name)
+    return ends
+
+
+def _text(value: Any, scope: dict[str, Any]) -> str:
+    """An argument in the function's source: a result, a list of such, or a constant in `scope`."""
+    if isinstance(value, fx.Node):
+        return value.name
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_text(part, scope) for part in value)}]"
+    return _named("C", value, scope)
+
+
+def _named(kind: str, value: Any, scope: dict[str, Any]) -> str:
+    """Names of results are in lower case."""
+    name = f"{kind}{len(scope)}"
+    scope[name] = value
+    return name
