@@ -50,7 +50,7 @@ def image_set(config: DataConfig) -> ImageSet:
     dataset = bench_images(config)
     steps: list[Any] = []
     if config.augment != "none":
-        steps.append(transforms.RandomCrop(dataset.train.images.shape[1], padding=config.padding))
+        steps.append(transforms.RandomCrop(dataset.train.stored.shape[1], padding=config.padding))
     if config.augment == "crop_flip":
         steps.append(transforms.RandomHorizontalFlip())
     steps += [transforms.ToTensor(), transforms.Normalize(dataset.mean, dataset.std)]

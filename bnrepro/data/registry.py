@@ -41,14 +41,24 @@ class Images(Protocol):
 class Split:
     """Images `(N, H, W, C)` uint8 and their labels `(N,)` int64."""
 
-    images: Tensor
+    stored: Tensor
+    """`(M, H, W, C)` uint8: the images, or more than those."""
     labels: Tensor
+    rows: Tensor | None = None
+    """Of a subset: which of the stored images are its own, `(N,)` int64. What is stored is not copied: it may
+    be mapped into memory, and shared with other processes."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> Tensor:
+        """A subset's are copied."""
+        return self.stored if self.rows is None else self.stored[self.rows]
+
     def take(self, indices: Tensor) -> Split:
-        return Split(self.images[indices], self.labels[indices])
+        rows = indices if self.rows is None else self.rows[indices]
+        return Split(self.stored, self.labels[indices], rows)
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class ResidentDataset(Dataset):
 
     @property
     def in_channels(self) -> int:
-        return self.train.images.shape[-1]
+        return self.train.stored.shape[-1]
 
     def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
         def feed(split: Split) -> ResidentFeed:

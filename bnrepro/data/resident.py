@@ -103,7 +103,9 @@ class ResidentFeed:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         check_choice("data.augment", augment, AUGMENTATIONS)
-        self.images = split.images.to(device)
+        on_cpu = torch.device(device).type == "cpu"
+        self.images = split.stored if on_cpu else split.images.to(device)
+        self.rows = split.rows if on_cpu else None
         self.labels = split.labels.to(device)
         self.padding = padding
         self.augment = augment
@@ -135,14 +137,18 @@ class ResidentFeed:
         if self.augment == "none":
             return self._take(indices)
         dy, dx, flip = (t[positions].to(self.device) for t in (table.dy, table.dx, table.flip))
-        return self._normalize(self._crop(self.images[indices], dy, dx, flip)), self.labels[indices]
+        return self._normalize(self._crop(self._pixels(indices), dy, dx, flip)), self.labels[indices]
 
     def plain(self, indices: Part) -> Batch:
         """Images and labels by their index in the split, not augmented; shapes as in `batches`."""
         return self._take(indices if isinstance(indices, slice) else indices.to(self.device))
 
     def _take(self, indices: Part) -> Batch:
-        return self._normalize(self.images[indices]), self.labels[indices]
+        return self._normalize(self._pixels(indices)), self.labels[indices]
+
+    def _pixels(self, indices: Part) -> Tensor:
+        """A copy, unless `indices` is a slice of all that is stored."""
+        return self.images[indices if self.rows is None else self.rows[indices]]
 
     def _crop(self, images: Tensor, dy: Tensor, dx: Tensor, flip: Tensor) -> Tensor:
         """Windows of the images' own size: pixel by pixel from one gather, whole pixels at a time."""

@@ -172,6 +172,22 @@ def test_feed_on_the_cpu_does_not_copy_the_shared_images():
     assert len(feed) == 20
 
 
+def test_a_subset_shares_the_images_it_is_from():
+    """Every worker of a sweep over a subset would hold a copy of its own."""
+    split = random_split()
+    indices = torch.tensor([3, 5, 11, 17])
+    subset = split.take(indices)
+    feed = ResidentFeed(subset, MEAN, STD, 2, "crop", "cpu")
+    assert feed.images.data_ptr() == split.images.data_ptr()
+    assert torch.equal(subset.images, split.images[indices])
+    assert torch.equal(subset.take(torch.tensor([2, 0])).images, split.images[[11, 3]])
+    copied = ResidentFeed(Split(subset.images, subset.labels), MEAN, STD, 2, "crop", "cpu")
+    table = epoch_table(0, 0, 4, 2, "crop")
+    for way in (lambda f: f.batches(table, slice(1, 4)), lambda f: f.plain(slice(1, 3))):
+        for ours, theirs in zip(way(feed), way(copied), strict=True):
+            assert torch.equal(ours, theirs)
+
+
 @pytest.mark.gpu
 def test_gpu_gives_the_same_batches():
     split = random_split()

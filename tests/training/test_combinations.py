@@ -9,7 +9,7 @@ from tiny_runs import folder_overrides, image_folder, tiny_config
 
 from bnrepro.config.compose import choices
 from bnrepro.config.validate import STATISTICS
-from bnrepro.data import Split, load_data
+from bnrepro.data import load_data
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.session import Session
 
@@ -43,8 +43,8 @@ def few_images(dataset):
     train, test = dataset.train, dataset.test
     return replace(
         dataset,
-        train=Split(train.images[: BATCH * WORKERS], train.labels[: BATCH * WORKERS]),
-        test=Split(test.images[:10], test.labels[:10]),
+        train=train.take(torch.arange(BATCH * WORKERS)),
+        test=test.take(torch.arange(10)),
     )
 
 

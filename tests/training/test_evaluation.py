@@ -56,7 +56,7 @@ def test_statistics_batch_take_groups_of_the_normalization_batch_from_one_shuffl
     session = prepared("batch_size=16")
     by_class = session.dataset.test.labels.argsort()
     test = replace(
-        session.dataset.test, images=session.dataset.test.images[by_class], labels=by_class.sort().values
+        session.dataset.test, stored=session.dataset.test.images[by_class], labels=by_class.sort().values
     )
     session = Session.prepare(session.config, replace(session.dataset, test=test), CPU)
     labels, counted = [], 0
