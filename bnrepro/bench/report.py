@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bnrepro.bench.processes import Together
-from bnrepro.bench.rounds import Measured, Outcome, Settings
+from bnrepro.bench.rounds import Evaluated, Measured, Outcome, Settings
 from bnrepro.config.schema import RunConfig
 from bnrepro.training.files import replace_file, write_json
 
@@ -56,6 +56,7 @@ def bench_report(
         "threads": config.threads,
         **asdict(settings),
         "matrix_flop_per_second": peak,
+        "evaluation": [_evaluation(one) for one in outcome.evaluations],
         "cells": [_row(one, flops[one.cell.id], peak["median"], settings.jobs) for one in outcome.cells],
     }
 
@@ -81,6 +82,16 @@ def _row(one: Measured, flop: float, peak: float, jobs: int) -> dict[str, Any]:
         "ours_milliseconds_per_model_step": _step_milliseconds(ours["median"], one, jobs),
         "flop_per_image": flop,
         "share_of_matrix_peak": ours["median"] * flop / peak,
+    }
+
+
+def _evaluation(one: Evaluated) -> dict[str, Any]:
+    evaluation, forward = _per_second(one.evaluation), _per_second(one.forward)
+    return {
+        "norm": one.cell.config.norm.name,
+        "evaluation_images_per_second": spread(evaluation),
+        "forward_images_per_second": spread(forward),
+        "evaluation_per_forward": ratio(evaluation, forward),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bnrepro.bench.evaluation import bare_forward, evaluation
 from bnrepro.bench.flops import matrix_products
 from bnrepro.bench.limit import bare_steps
 from bnrepro.bench.ours import training_loop
@@ -41,11 +42,22 @@ class Measured:
     """The best number of seeds in lockstep, once it is known."""
 
 
+@dataclass
+class Evaluated:
+    """A norm's evaluation and the forward pass alone, one of each per round."""
+
+    cell: Cell
+    """Any of the norm's: its batch size has no part in this."""
+    evaluation: list[Together] = field(default_factory=list)
+    forward: list[Together] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What the rounds gave."""
 
     cells: Sequence[Measured]
+    evaluations: Sequence[Evaluated]
     matrix_peak: Sequence[float]
     """Floating-point operations per second of the machine, in each round."""
 
@@ -53,6 +65,7 @@ class Outcome:
 def measure_rounds(cells: Sequence[Cell], settings: Settings, say: Callable[[str], None]) -> Outcome:
     """Measure every cell once in each round; the order of the three kinds turns from round to round."""
     measured = [Measured(cell) for cell in cells]
+    evaluated = [Evaluated(cell) for cell in {cell.config.norm.name: cell for cell in cells}.values()]
     kinds = [_measure_ours, _measure_tutorial, _measure_limit]
     peaks = []
     for number in range(settings.rounds):
@@ -66,7 +79,10 @@ def measure_rounds(cells: Sequence[Cell], settings: Settings, say: Callable[[str
             )
             for kind in kinds[number % 3 :] + kinds[: number % 3]:
                 kind(one, settings)
-    return Outcome(measured, peaks)
+        for norm in evaluated:
+            say(f"round {number + 1} of {settings.rounds}: {norm.cell.config.norm.name}, evaluation")
+            _measure_evaluation(norm, settings)
+    return Outcome(measured, evaluated, peaks)
 
 
 def _measure_ours(one: Measured, settings: Settings) -> None:
@@ -88,6 +104,13 @@ def _measure_ours(one: Measured, settings: Settings) -> None:
             break  # more of them do not fit either
     one.lockstep = max(speeds, key=lambda number: speeds[number].per_second)
     one.ours.append(speeds[one.lockstep])
+
+
+def _measure_evaluation(norm: Evaluated, settings: Settings) -> None:
+    for measure, speeds in ((evaluation, norm.evaluation), (bare_forward, norm.forward)):
+        speeds.append(
+            side_by_side(measure, norm.cell.config, settings.seconds, jobs=settings.jobs, gpus=settings.gpus)
+        )
 
 
 def _measure_limit(one: Measured, settings: Settings) -> None:

@@ -58,6 +58,7 @@ def bench(
     report = run_bench(overrides, axes, config_dir, rounds, seconds, say=typer.echo)
     typer.echo("\n".join(_lines(report)))
     typer.echo(LEGEND)
+    typer.echo("\n".join(_evaluation_lines(report)))
     typer.echo(describe_machine(report))
     for path in [*write_report(report, out), *write_figure(report, out)]:
         typer.echo(path)
@@ -77,6 +78,16 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     right = ["a bnrepro", "b tutorial", "c limit", "a/b", "a/c", "memory MB", "of peak"]
     right += ["lockstep", "ms per model and step"] if together else []
     return columns(("cell", *right), rows, right)
+
+
+def _evaluation_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """A line per norm."""
+    rows = []
+    for row in report["evaluation"]:
+        speeds = (_spread(row[f"{kind}_images_per_second"], ",.0f") for kind in ("evaluation", "forward"))
+        rows.append((row["norm"], *speeds, _spread(row["evaluation_per_forward"], ".2f")))
+    right = ("evaluation, images/s", "forward alone", "ratio")
+    return columns(("norm", *right), rows, right)
 
 
 def _spread(values: Mapping[str, Any], form: str) -> str:

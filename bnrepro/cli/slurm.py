@@ -50,21 +50,21 @@ def check_launcher(name: str, jobs: str | None, lockstep: str | None, wait: bool
     check_choice("launcher.name", name, ("local", "slurm"))
     if name == "slurm" and jobs is not None:
         raise UsageError(f"--jobs {jobs}: only on this machine; on Slurm launcher.array_parallelism limits")
-    if name == "slurm" and lockstep not in (None, "off"):
+    if name == "slurm" and lockstep == "auto":
         raise UsageError(
-            f"--lockstep {lockstep}: only on this machine; a Slurm task trains one cell at a time"
+            "--lockstep auto: is measured on this machine; on Slurm give off or a number of seeds"
         )
     if name == "local" and wait:
         raise UsageError("--wait: only with --launcher slurm")
     return name == "slurm"
 
 
-def submit(plan: Plan, directory: Path, dataset: Dataset, wait: bool) -> None:
+def submit(plan: Plan, directory: Path, dataset: Dataset, lockstep: int | None, wait: bool) -> None:
     """Submit what is missing and return, or follow it to the end."""
     from bnrepro.sweep.slurm.parameters import slurm_config
     from bnrepro.sweep.slurm.submit import submit_sweep
 
-    submission = submit_sweep(plan, directory, slurm_config(plan.base.launcher), dataset)
+    submission = submit_sweep(plan, directory, slurm_config(plan.base.launcher), dataset, lockstep)
     _describe(submission)
     where = shlex.quote(str(directory))
     typer.echo(f"bnrepro status {where}\nbnrepro plot {where}")

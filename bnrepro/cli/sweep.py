@@ -53,7 +53,10 @@ def batch_size(
     ] = None,
     lockstep: Annotated[
         str | None,
-        typer.Option(metavar="auto|off|N", help="Seeds of a cell trained as one; auto: measured on a GPU."),
+        typer.Option(
+            metavar="auto|off|N",
+            help="Seeds of a cell trained as one; auto: measured on this machine's GPU, else off.",
+        ),
     ] = None,
     partition: Partition = None,
     time: Time = None,
@@ -82,9 +85,9 @@ def batch_size(
     _announce(plan, dataset.name, directory)
     announce_skipped(dataset)
     if dry_run:
-        _forecast(plan, dataset, number)
+        _forecast(plan, dataset, directory, number, together, measure=not on_slurm)
     elif on_slurm:
-        submit(plan, directory, dataset, wait)
+        submit(plan, directory, dataset, together, wait)
     else:
         _run_here(plan, directory, number, together)
 
@@ -112,14 +115,19 @@ def _announce(plan: Plan, data: str, directory: Path) -> None:
         typer.echo(f"each epoch drops its incomplete last batch: {losses} (of {plan.train_images:,} images)")
 
 
-def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
+def _forecast(
+    plan: Plan, dataset: Dataset, directory: Path, jobs: int | None, lockstep: int | None, measure: bool
+) -> None:
     """Every cell with its steps and expected time, and the sweep's."""
     from bnrepro.sweep.forecast import forecast, wall_seconds
     from bnrepro.sweep.local import default_jobs
+    from bnrepro.sweep.lockstep import decide, in_groups
+    from bnrepro.sweep.run import finished_cells
     from bnrepro.training.device import resolve_device
     from bnrepro.training.watch import clock
 
-    found = forecast(plan, dataset, lambda line: typer.echo(line, err=True))
+    decided = decide(plan, directory, lockstep, finished_cells(plan, directory), typer.echo, measure)
+    found = forecast(plan, dataset, decided, lambda line: typer.echo(line, err=True))
     rows = []
     for cell in plan.cells:
         norm_batch = str(cell.sizes.norm_batch_size) if cell.batch_statistics else "–"
@@ -134,7 +142,8 @@ def _forecast(plan: Plan, dataset: Dataset, jobs: int | None) -> None:
     )
     typer.echo("\n".join(columns(("cell", *right), rows, right)))
     number = jobs or default_jobs(plan.base)
-    seconds = wall_seconds(list(found.values()), number)
+    groups = in_groups(plan.cells, decided)
+    seconds = wall_seconds((sum(found[cell.id].seconds for cell in cells) for cells in groups), number)
     typer.echo(f"about {clock(seconds)} with {number} jobs on this machine, from timing each shape alone")
     total = sum(cost.seconds for cost in found.values()) / 3600
     unit = (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,13 +13,14 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset
 from bnrepro.sweep.directory import shape_name
+from bnrepro.sweep.lockstep import OFF
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.training.accumulation import Accumulation
 from bnrepro.training.device import prepare_device, wait_for
 from bnrepro.training.estimate import estimate
 from bnrepro.training.measure import evaluation_due, is_final
 from bnrepro.training.session import Session, build_network, norm_layers
-from bnrepro.training.timing import at_standstill, time_training
+from bnrepro.training.timing import standstill_sessions, timer
 
 WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8
@@ -47,35 +49,40 @@ class Forecast:
         return self.train_seconds + self.evaluation_seconds
 
 
-def forecast(plan: Plan, dataset: Dataset, say: Callable[[str], None]) -> dict[str, Forecast]:
+def forecast(
+    plan: Plan, dataset: Dataset, lockstep: Mapping[str, int], say: Callable[[str], None]
+) -> dict[str, Forecast]:
     """Cell id -> expected time, from timing every shape once in this process; seeds share a shape.
 
-    `say` is told how it goes where that takes long.
+    `lockstep`: how many seeds of a shape train as one; a cell's time is its share of that. `say` is told how
+    it goes where that takes long.
     """
     by_shape: dict[str, Forecast] = {}
     shapes = {shape_name(cell.config): cell for cell in plan.cells}
+    seeds = Counter(shape_name(cell.config) for cell in plan.cells)
     for shape, cell in shapes.items():
         start = time.monotonic()
-        by_shape[shape] = _timed(cell, dataset)
+        by_shape[shape] = _timed(cell, dataset, min(lockstep.get(shape, OFF), seeds[shape]))
         if (seconds := time.monotonic() - start) > LONG_SECONDS:
             say(f"timed {shape}: {seconds:.0f} s, {len(by_shape)} of {len(shapes)}")
     return {cell.id: by_shape[shape_name(cell.config)] for cell in plan.cells}
 
 
-def wall_seconds(forecasts: list[Forecast], jobs: int) -> float:
-    """The time until the last of `jobs` workers is done, the longest cells first."""
+def wall_seconds(groups: Iterable[float], jobs: int) -> float:
+    """The time until the last of `jobs` workers is done, the longest groups of cells first."""
     workers = [0.0] * jobs
-    for seconds in sorted((f.seconds for f in forecasts), reverse=True):
+    for seconds in sorted(groups, reverse=True):
         workers[workers.index(min(workers))] += seconds
     return max(workers)
 
 
-def _timed(cell: Cell, dataset: Dataset) -> Forecast:
+def _timed(cell: Cell, dataset: Dataset, together: int) -> Forecast:
     config, device = cell.config, prepare_device(cell.config)
-    session = Session.prepare(at_standstill(_lighter(config, device)), dataset, device)
-    timed, seconds = time_training(session, WARM_UP_SECONDS)
+    sessions = standstill_sessions(_lighter(config, device), dataset, device, together)
+    session, train = sessions[0], timer(sessions)
+    timed, seconds = train(WARM_UP_SECONDS)
     if seconds < LONG_SECONDS:
-        timed, seconds = time_training(session, TIMED_SECONDS)
+        timed, seconds = train(TIMED_SECONDS)
     few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
     per_image, shape = _time_evaluation(session, few)
     images = Accumulation(session.trainer.model, config.micro_batch_size).part_size(cell.sizes.sgd_batch_size)

@@ -34,16 +34,36 @@ def parse_lockstep(text: str) -> int | None:
 
 
 def settle(
-    plan: Plan, directory: Path, asked: int | None, done: Collection[str], say: Callable[[str], None]
+    plan: Plan,
+    directory: Path,
+    asked: int | None,
+    done: Collection[str],
+    say: Callable[[str], None],
+    measure: bool = True,
 ) -> dict[str, int]:
-    """The number for every shape (norm and batch size) of the plan; it then stands in `sweep.json`.
+    """What `decide` says; it then stands in `sweep.json`. Raises `UsageError` as it does."""
+    decided = decide(plan, directory, asked, done, say, measure)
+    write_json(directory / SWEEP, {**read_sweep(directory), "lockstep": decided})
+    return decided
 
-    What stands there is kept, since training together changes the rounding; shapes with a cell in `done` and
-    no number were trained one by one (by Slurm). What is new is as `asked`; for None it is measured on a GPU,
-    and 1 on the CPU, which gains nothing. Raises `UsageError` where it was decided otherwise, or where the
-    cells cannot be trained together.
+
+def decide(
+    plan: Plan,
+    directory: Path,
+    asked: int | None,
+    done: Collection[str],
+    say: Callable[[str], None],
+    measure: bool = True,
+) -> dict[str, int]:
+    """The number for every shape (norm and batch size) of the plan.
+
+    What stands in `sweep.json` is kept, since training together changes the rounding; shapes with a cell in
+    `done` and no number were trained one by one. What is new is as `asked`; for None it is measured on this
+    machine's GPU, and 1 on the CPU, which gains nothing, and where the cells are trained elsewhere
+    (`measure=False`). Raises `UsageError` where it was decided otherwise, or where the cells cannot be
+    trained together.
     """
-    sweep = read_sweep(directory)
+    sweep = read_sweep(directory) if (directory / SWEEP).exists() else {}
     shapes = {shape_name(cell.config): cell for cell in plan.cells}
     begun = {shape_name(cell.config): OFF for cell in plan.cells if cell.id in done}
     decided = begun | sweep.get("lockstep", {})
@@ -52,13 +72,12 @@ def settle(
     if asked not in (None, OFF) and (reason := _impossible(plan.base)):
         raise UsageError(f"--lockstep {asked}: {reason}; leave it out")
     seeds = len(plan.seeds)
-    measured = asked is None and seeds > 1 and not _impossible(plan.base) and _on_gpu(plan.base)
+    measured = measure and asked is None and seeds > 1 and not _impossible(plan.base) and _on_gpu(plan.base)
     for shape, cell in shapes.items():
         if shape not in decided:
             decided[shape] = _fastest(cell, seeds) if measured else asked or OFF
             if measured:
                 say(f"{shape}: {decided[shape]} of {seeds} seeds in lockstep")
-    write_json(directory / SWEEP, {**sweep, "lockstep": decided})
     return decided
 
 
@@ -89,6 +108,8 @@ def _impossible(base: RunConfig) -> str:
         return f"data={base.data.name} is streamed, and every run has a stream of its own"
     if base.micro_batch_size is not None:
         return "micro_batch_size is for models that fill the memory one by one"
+    if base.launcher.get("nodes", 1) * base.launcher.get("tasks_per_node", 1) > 1:
+        return "launcher.nodes and launcher.tasks_per_node give a cell several processes"
     return "compile=true compiles one model" if base.compile else ""
 
 

@@ -22,7 +22,7 @@ from bnrepro.training.loop import Chunk, Diverged
 from bnrepro.training.record import Record, check_same_config, read_result
 from bnrepro.training.run import OVER, failed_result, run
 from bnrepro.training.session import Session
-from bnrepro.training.under_way import Report, Run
+from bnrepro.training.under_way import Report, Run, unheard
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Member:
 
     config: RunConfig
     directory: Path
-    report: Report
+    report: Report = unheard
 
 
 def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: StopFlag) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from bnrepro.training.interrupt import Interrupted, StopFlag
 from bnrepro.training.protocol import batch_sizes
 from bnrepro.training.record import Record, check_same_config, read_result, result_head
 from bnrepro.training.session import ALONE, Session
-from bnrepro.training.under_way import Report, Run
+from bnrepro.training.under_way import Report, Run, unheard
 
 OVER = ("completed", "diverged")
 
@@ -31,7 +31,7 @@ def run(
     overrides: Sequence[str] = (),
     resume: bool = True,
     stop: StopFlag | None = None,
-    report: Report = lambda progress: None,
+    report: Report = unheard,
     world: World = ALONE,
 ) -> dict[str, Any]:
     """Train and evaluate one cell in `directory`, and return its `result.json`.

@@ -40,6 +40,10 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
+def unheard(progress: Progress) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(eq=False)
 class Run:
     """A run under way: a session and its run directory."""

@@ -10,7 +10,7 @@ import pytest
 from bnrepro.bench.figure import write_figure
 from bnrepro.bench.processes import Speed, Together
 from bnrepro.bench.report import bench_report, describe_machine, ratio, spread, write_report
-from bnrepro.bench.rounds import Measured, Outcome, Settings
+from bnrepro.bench.rounds import Evaluated, Measured, Outcome, Settings
 from bnrepro.config.compose import compose_config
 from bnrepro.sweep.plan import Axes, plan_sweep
 
@@ -42,7 +42,8 @@ def report() -> dict[str, Any]:
         for cell in plan.cells
     ]
     flops = {cell.id: 2e6 for cell in plan.cells}
-    outcome = Outcome(cells, [6e9, 5e9, 7e9])
+    evaluated = Evaluated(plan.cells[0], together(90.0, 95.0, 80.0), together(100.0, 100.0, 100.0))
+    outcome = Outcome(cells, [evaluated], [6e9, 5e9, 7e9])
     settings = Settings(rounds=3, seconds=1.0, jobs=2, gpus=0, lockstep=[1, 4])
     return bench_report(compose_config([]), "random images", settings, outcome, flops, ENVIRONMENT)
 
@@ -77,6 +78,13 @@ def test_a_row_has_speeds_ratios_memory_and_the_share_of_the_peak(report: dict[s
     assert row["ours_per_limit"]["rounds"] == pytest.approx([0.75, 1.0, 0.9])
     assert row["tutorial_peak_memory_bytes"] == 700
     assert row["share_of_matrix_peak"] == pytest.approx(300 * 2e6 / 6e9)
+
+
+def test_an_evaluation_stands_beside_its_forward_pass(report: dict[str, Any]) -> None:
+    (row,) = report["evaluation"]
+    assert row["norm"] == "bn"
+    assert row["evaluation_images_per_second"]["median"] == 90.0
+    assert row["evaluation_per_forward"]["median"] == pytest.approx(0.9)
 
 
 def test_device_versions_commit_and_n_stand_beside_the_numbers(report: dict[str, Any]) -> None:

@@ -24,6 +24,9 @@ def test_one_small_cell_is_measured_in_all_three_ways(tmp_path: Path) -> None:
         assert row[f"{kind}_peak_memory_bytes"] > 10_000_000
     assert row["loader_workers"] in (0, 2, 4)
     assert 0 < row["share_of_matrix_peak"] < 1
+    (evaluation,) = report["evaluation"]
+    assert evaluation["evaluation_per_forward"]["low"] > 0
+    assert "forward alone" in ended.out
     assert {"commit", "versions", "device"} <= set(report["environment"])
 
 

@@ -7,6 +7,7 @@ from tiny_runs import TINY, call, tiny_config
 
 from bnrepro.config.errors import UsageError
 from bnrepro.sweep.lockstep import images_per_second, parse_lockstep
+from bnrepro.training.timing import standstill_sessions
 
 SWEEP = (*(o for o in TINY if not o.startswith("batch_size=")), "--norms", "bn,gn", "--batch-sizes", "16")
 
@@ -62,7 +63,8 @@ def test_a_decision_is_kept_on_resume(tmp_path):
         (("--lockstep", "0"), "must be auto, off or a number of seeds"),
         (("--lockstep", "2", "micro_batch_size=8"), "micro_batch_size"),
         (("--lockstep", "2", "compile=true"), "compile=true"),
-        (("--lockstep", "2", "--launcher", "slurm"), "only on this machine"),
+        (("--lockstep", "auto", "--launcher", "slurm"), "on Slurm give off or a number"),
+        (("--lockstep", "2", "--launcher", "slurm", "launcher.tasks_per_node=2"), "several processes"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(tmp_path, arguments, says):
@@ -84,3 +86,21 @@ def test_words_of_the_option():
     assert [parse_lockstep(word) for word in ("auto", "off", "1", "16")] == [None, 1, 1, 16]
     with pytest.raises(UsageError):
         parse_lockstep("-1")
+
+
+def test_dry_run_times_seeds_as_they_would_train_and_writes_nothing(tmp_path, monkeypatch):
+    """Else the time it promises would be that of another sweep."""
+    timed = []
+    monkeypatch.setattr(
+        "bnrepro.sweep.forecast.standstill_sessions",
+        lambda *arguments: timed.append(arguments[-1]) or standstill_sessions(*arguments),
+    )
+    axes = ("--norms", "gn", "--batch-sizes", "16,32", "--seeds", "0,1,2", "--out", str(tmp_path / "sweep"))
+    arguments = ("sweep", "batch-size", *SWEEP[:-4], *axes, "--dry-run")
+    shown = call(*arguments, "--lockstep", "2")
+    assert shown.code == 0, shown.err
+    assert timed == [2, 2]
+    assert "about " in shown.out
+    assert call(*arguments).code == 0
+    assert timed == [2, 2, 1, 1]
+    assert not (tmp_path / "sweep").exists()

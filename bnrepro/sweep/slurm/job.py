@@ -1,4 +1,4 @@
-"""What runs on the cluster: the cells of one task, one after the other.
+"""What runs on the cluster: the cells of one task, one group in lockstep after the other.
 
 The run's checkpoints on disk are the truth: a requeue after a node failure calls nothing here.
 """
@@ -23,6 +23,7 @@ from bnrepro.sweep.slurm.jobs import owners, read_jobs
 from bnrepro.sweep.worker import Task
 from bnrepro.training.distributed import World, processes_of_run
 from bnrepro.training.files import write_json
+from bnrepro.training.group import Member, run_group
 from bnrepro.training.interrupt import Interrupted, StopFlag
 from bnrepro.training.record import RESULT, read_result
 from bnrepro.training.run import OVER, failed_result, run
@@ -39,9 +40,9 @@ END_SECONDS = 600.0
 class SlurmTask:
     """A task of the array; submitit pickles it, and calls it in every process of the task."""
 
-    def __init__(self, sweep: Path, cells: Sequence[Task], requeue: bool) -> None:
+    def __init__(self, sweep: Path, groups: Sequence[Sequence[Task]], requeue: bool) -> None:
         self._sweep = sweep
-        self._cells = cells
+        self._groups = groups
         self._requeue = requeue
 
     def __call__(self) -> None:
@@ -49,17 +50,18 @@ class SlurmTask:
         with Signals() as signals:
             with processes_of_run() as world:
                 own = self._own()
-                for cell in own:
+                for group in own:
                     if not signals.stop.wanted:
-                        _run(cell, world, signals.stop)
-            if world.is_main and signals.stop.wanted and not all(map(_is_over, own)):
+                        _run(group, world, signals.stop)
+            over = all(_is_over(cell) for group in own for cell in group)
+            if world.is_main and signals.stop.wanted and not over:
                 signals.wait_for_the_end(self._requeue)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """submitit asks for what to call after the requeue: the same, which continues from disk."""
         return submitit.helpers.DelayedSubmission(self)
 
-    def _own(self) -> list[Task]:
+    def _own(self) -> list[list[Task]]:
         """The cells that slurm.json says are this job's: one that was given up for lost may come back."""
         me = submitit.JobEnvironment().job_id
         end = time.monotonic() + JOBS_SECONDS
@@ -70,9 +72,10 @@ class SlurmTask:
             time.sleep(1)
             jobs = read_jobs(self._sweep)
         job_of = owners(jobs)
-        own = [cell for cell in self._cells if job_of[cell.directory.name].id == me]
-        print(f"job {me}: {', '.join(cell.directory.name for cell in own) or 'nothing left to do'}")
-        return own
+        own = [[cell for cell in group if job_of[cell.directory.name].id == me] for group in self._groups]
+        names = [" + ".join(cell.directory.name for cell in group) for group in own if group]
+        print(f"job {me}: {', '.join(names) or 'nothing left to do'}")
+        return [group for group in own if group]
 
 
 def _is_over(cell: Task) -> bool:
@@ -80,23 +83,34 @@ def _is_over(cell: Task) -> bool:
     return result is not None and result["status"] in OVER
 
 
-def _run(cell: Task, world: World, stop: StopFlag) -> None:
-    """One cell; whatever goes wrong with it is its result, and the others go on."""
+def _run(group: Sequence[Task], world: World, stop: StopFlag) -> None:
+    """The cells of a group; whatever goes wrong with them is their result, and the others go on."""
     with ExitStack() as stack:
-        busy = world.is_main and not _lock(stack, cell.directory)
+        busy = world.is_main and not all(_lock(stack, cell.directory) for cell in group)
         if world.any(busy)[0]:
             return
         try:
-            result = run(cell.config, cell.directory, overrides=cell.overrides, stop=stop, world=world)
+            results = _train(group, world, stop)
         except Interrupted:
             return
         except Exception as error:
             traceback.print_exc()
-            result = failed_result(cell.config, f"{type(error).__name__}: {error}")
-            if world.is_main and read_result(cell.directory) is None:
-                write_json(cell.directory / RESULT, result)
+            results = [failed_result(cell.config, f"{type(error).__name__}: {error}") for cell in group]
+            for cell, result in zip(group, results, strict=True):
+                if world.is_main and read_result(cell.directory) is None:
+                    write_json(cell.directory / RESULT, result)
         if world.is_main:
-            print(describe(result), flush=True)
+            print("\n".join(map(describe, results)), flush=True)
+
+
+def _train(group: Sequence[Task], world: World, stop: StopFlag) -> list[dict[str, Any]]:
+    overrides = group[0].overrides
+    if len(group) > 1:
+        return run_group(
+            [Member(cell.config, cell.directory) for cell in group], overrides=overrides, stop=stop
+        )
+    (cell,) = group
+    return [run(cell.config, cell.directory, overrides=overrides, stop=stop, world=world)]
 
 
 def _lock(stack: ExitStack, directory: Path) -> bool:

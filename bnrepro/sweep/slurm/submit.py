@@ -18,6 +18,7 @@ from bnrepro.config.errors import UsageError
 from bnrepro.data import Dataset
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.directory import CELLS
+from bnrepro.sweep.lockstep import in_groups, settle
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.run import open_sweep
 from bnrepro.sweep.slurm import queue
@@ -44,14 +45,20 @@ class Submission:
     estimate: Estimate | None
 
 
-def submit_sweep(plan: Plan, directory: Path, config: SlurmConfig, dataset: Dataset) -> Submission:
+def submit_sweep(
+    plan: Plan, directory: Path, config: SlurmConfig, dataset: Dataset, lockstep: int | None = None
+) -> Submission:
     """Submit every cell that is neither finished nor with a living job.
 
-    Raises `UsageError` where Slurm does not answer or refuses, or another sweep is at work in `directory`.
+    `lockstep` seeds of a cell train as one; None: as before, or each alone.
+
+    Raises `UsageError` where Slurm does not answer or refuses, another sweep is at work in `directory`, or
+    its cells were trained in another lockstep.
     """
     check_directory(directory)
     parameters = submitit_parameters(config, plan.base)
     with open_sweep(plan, directory) as (done, missing):
+        decided = settle(plan, directory, lockstep, done, print, measure=False)
         known = read_jobs(directory)
         alive = {job for job, queued in queue.look(known).items() if queued.alive}
         mine = owners(known)
@@ -61,7 +68,8 @@ def submit_sweep(plan: Plan, directory: Path, config: SlurmConfig, dataset: Data
         if todo:
             if config.cells_per_job == "auto" and len(todo) > 1:
                 found = estimate(plan, todo, done, config.minutes_per_cell, dataset)
-            tasks = _pack(todo, config, found, _suspects(known, alive, directory))
+            groups = in_groups(todo, decided)
+            tasks = _pack(groups, config, found, _suspects(known, alive, directory))
             jobs = _send(plan, directory, tasks, parameters, config.requeue)
         return Submission(jobs, len(done), len(missing) - len(todo), found)
 
@@ -90,34 +98,41 @@ def _suspects(known: Sequence[Job], alive: set[str], directory: Path) -> set[str
     return {cell for cell in begun.values() if cell and (directory / CELLS / cell / PROGRESS).exists()}
 
 
+Group = Sequence[Cell]
+"""Cells that train in lockstep; one where there is no lockstep."""
+
+
 def _pack(
-    todo: Sequence[Cell], config: SlurmConfig, found: Estimate | None, alone: set[str]
-) -> list[list[Cell]]:
-    cells = {cell.id: cell for cell in todo}
+    groups: Sequence[Group], config: SlurmConfig, found: Estimate | None, suspects: set[str]
+) -> list[list[Group]]:
+    """Groups by task. In lockstep `launcher.cells_per_job` counts groups, which are one piece of work."""
+    by_name = {group[0].id: group for group in groups}
+    alone = {name for name, group in by_name.items() if suspects & {cell.id for cell in group}}
     if isinstance(config.cells_per_job, int):
-        costs = {cell.id: relative_cost(cell) for cell in todo}
+        costs = {name: sum(map(relative_cost, group)) for name, group in by_name.items()}
         names = share(costs, config.cells_per_job, alone)
     elif found is not None:
-        names = fill(found.seconds, FILL * 60 * config.minutes, alone)
+        seconds = {name: sum(found.seconds[cell.id] for cell in group) for name, group in by_name.items()}
+        names = fill(seconds, FILL * 60 * config.minutes, alone)
     else:
-        names = [[cell] for cell in cells]
-    return [[cells[name] for name in task] for task in names]
+        names = [[name] for name in by_name]
+    return [[by_name[name] for name in task] for task in names]
 
 
 def _send(
-    plan: Plan, directory: Path, tasks: list[list[Cell]], parameters: dict[str, object], requeue: bool
+    plan: Plan, directory: Path, tasks: list[list[Group]], parameters: dict[str, object], requeue: bool
 ) -> list[Job]:
     """Submit the array and note its ids. Raises `UsageError` with sbatch's word."""
     sweep = directory.absolute()
     calls = [
         SlurmTask(
             sweep,
-            tuple(Task(cell.config, cell.directory(sweep), plan.overrides) for cell in task),
+            [[Task(cell.config, cell.directory(sweep), plan.overrides) for cell in group] for group in task],
             requeue,
         )
         for task in tasks
     ]
-    for cell in (cell for task in tasks for cell in task):
+    for cell in (cell for task in tasks for group in task for cell in group):
         (cell.directory(sweep) / RESULT).unlink(missing_ok=True)  # failed: from here on it waits again
     folder = sweep / FOLDER
     complaint = StringIO()
@@ -132,7 +147,7 @@ def _send(
         _sweep_up(folder)
     script = _script_of(folder, submitted[0].paths.submission_file)
     jobs = [
-        Job(job.job_id, script, tuple(cell.id for cell in task))
+        Job(job.job_id, script, tuple(cell.id for group in task for cell in group))
         for job, task in zip(submitted, tasks, strict=True)
     ]
     add_jobs(directory, jobs)

@@ -127,6 +127,20 @@ def test_two_processes_share_the_workers_of_a_cell(tmp_path: Path, sweep: Callab
     assert together["result"]["workers"] == 4
 
 
+def test_seeds_in_lockstep_give_the_local_launchers_table(
+    tmp_path: Path, sweep: Callable[..., SlurmSweep]
+) -> None:
+    axes = ("--norms", "bn", "--batch-sizes", "16", "--seeds", "0,1,2", "--lockstep", "2")
+    on_slurm, local = sweep(*axes), sweep(*axes, directory="local")
+    done = on_slurm.submit("launcher.cells_per_job=2", "--wait")
+    assert done.code == 0, done.err
+    assert local.submit(launcher="local").code == 0
+    pd.testing.assert_frame_equal(table(on_slurm.directory), table(local.directory))
+    (job,) = on_slurm.jobs()
+    log = (on_slurm.directory / job.log).read_text()
+    assert "bn-b16-s0 + bn-b16-s1, bn-b16-s2" in log
+
+
 def test_refusal_by_slurm_is_one_line_and_leaves_nothing(sweep: Callable[..., SlurmSweep]) -> None:
     one = sweep("--norms", "bn", "--batch-sizes", "16")
     refused = one.submit("--partition", "no such one")

@@ -171,3 +171,17 @@ def test_a_cell_that_ended_its_task_is_submitted_alone(notes: Path, tmp_path: Pa
     (cell / "progress.json").write_text(json.dumps({"step": 1, "epoch": 1, "images_per_second": 1.0}))
     again = submitted(plan, directory).jobs
     assert {job.cells for job in again} == {("gn-b16-s0",), ("gn-b32-s0", "gn-b64-s0")}
+
+
+def test_seeds_in_lockstep_stay_in_one_task(notes: Path, tmp_path: Path) -> None:
+    """Apart they could not train as one, and a later call would have to be told again."""
+    overrides = ("launcher=slurm", *CELL, "launcher.cells_per_job=1")
+    plan = plan_sweep(overrides, Axes(("gn",), (16, 32), (0, 1, 2)), train_images=128)
+    config, data = slurm_config(plan.base.launcher), load_data(plan.base.data)
+    first = submit_sweep(plan, tmp_path, config, data, lockstep=2).jobs
+    together = [{"gn-b16-s0", "gn-b16-s1"}, {"gn-b16-s2"}, {"gn-b32-s0", "gn-b32-s1"}, {"gn-b32-s2"}]
+    assert sorted(map(sorted, (job.cells for job in first))) == sorted(map(sorted, together))
+    again = submit_sweep(plan, tmp_path, config, data).jobs
+    assert sorted(job.cells for job in again) == sorted(job.cells for job in first)
+    with pytest.raises(UsageError, match="were trained with 2"):
+        submit_sweep(plan, tmp_path, config, data, lockstep=3)
