@@ -33,16 +33,8 @@ def parse_lockstep(text: str) -> int | None:
     return int(text)
 
 
-def settle(
-    plan: Plan,
-    directory: Path,
-    asked: int | None,
-    done: Collection[str],
-    say: Callable[[str], None],
-    measure: bool = True,
-) -> dict[str, int]:
-    """What `decide` says; it then stands in `sweep.json`. Raises `UsageError` as it does."""
-    decided = decide(plan, directory, asked, done, say, measure)
+def settle(directory: Path, decided: dict[str, int]) -> dict[str, int]:
+    """Write what was decided into `sweep.json`, where it is kept."""
     write_json(directory / SWEEP, {**read_sweep(directory), "lockstep": decided})
     return decided
 

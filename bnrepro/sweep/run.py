@@ -15,7 +15,7 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
 from bnrepro.sweep.lock import exclusive
-from bnrepro.sweep.lockstep import OFF, in_groups, settle
+from bnrepro.sweep.lockstep import OFF, decide, in_groups, settle
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
 from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
@@ -66,11 +66,12 @@ def run_sweep(
     """Run the cells that are missing on this machine; `say` is told what is decided before.
 
     `lockstep`: seeds of a cell that train together, None: what is fastest. Raises `UsageError` as
-    `open_sweep` and `settle` do, and where jobs of this sweep are in Slurm's queue.
+    `open_sweep` and `decide` do, and where jobs of this sweep are in Slurm's queue.
     """
     with open_sweep(plan, directory) as (done, todo):
         _refuse_queued(directory)
-        groups = in_groups(todo, settle(plan, directory, lockstep, done, say))
+        decided = settle(directory, decide(plan, directory, lockstep, done, say))
+        groups = in_groups(todo, decided)
         number = jobs or default_jobs(plan.base)
         fresh = not any((cell.directory(directory) / CHECKPOINT).exists() for cell in todo)
         start = time.monotonic()

@@ -12,7 +12,7 @@ from tiny_runs import call
 
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.directory import write_sweep
-from bnrepro.sweep.lockstep import in_groups, settle
+from bnrepro.sweep.lockstep import decide, in_groups, settle
 from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
 from bnrepro.sweep.run import finished_cells
 from bnrepro.sweep.view import View
@@ -86,7 +86,8 @@ def test_resuming_finds_what_is_finished(sweeps: list[Sweep]) -> None:
         write_sweep(sweep.directory, sweep_json(sweep.plan))
         done = finished_cells(sweep.plan, sweep.directory)
         assert len(done) == sweep.cells
-        groups = in_groups(sweep.plan.cells, settle(sweep.plan, sweep.directory, None, done, print))
+        decided = decide(sweep.plan, sweep.directory, None, done, print)
+        groups = in_groups(sweep.plan.cells, settle(sweep.directory, decided))
         assert len(longest_first(groups)) == sweep.cells
 
     assert_linear(resume, sweeps)

@@ -18,7 +18,7 @@ from bnrepro.config.errors import UsageError
 from bnrepro.data import Dataset
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.directory import CELLS
-from bnrepro.sweep.lockstep import in_groups, settle
+from bnrepro.sweep.lockstep import decide, in_groups, settle
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.run import open_sweep
 from bnrepro.sweep.slurm import queue
@@ -58,7 +58,7 @@ def submit_sweep(
     check_directory(directory)
     parameters = submitit_parameters(config, plan.base)
     with open_sweep(plan, directory) as (done, missing):
-        decided = settle(plan, directory, lockstep, done, print, measure=False)
+        decided = settle(directory, decide(plan, directory, lockstep, done, print, measure=False))
         known = read_jobs(directory)
         alive = {job for job, queued in queue.look(known).items() if queued.alive}
         mine = owners(known)
