@@ -58,7 +58,9 @@ def test_array_that_does_not_count_the_cells_is_refused(tmp_path: Path) -> None:
 
 def test_run_over_several_processes_stops_is_requeued_and_ends(tmp_path: Path) -> None:
     run = tmp_path / "a run"
-    workers = ("protocol=workers", "protocol.workers=2", "norm=bn", "batch_size=32", "epochs=20")
+    # long enough to be in its middle when the signal comes, on any machine
+    epochs = 600
+    workers = ("protocol=workers", "protocol.workers=2", "norm=bn", "batch_size=32", f"epochs={epochs}")
     asked = ("--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=0", "--cpus-per-task=1")
     with sbatch(tmp_path, *asked, MULTI_NODE, "--out", run, *TINY, *workers) as job:
         assert job.stdout is not None
@@ -70,6 +72,6 @@ def test_run_over_several_processes_stops_is_requeued_and_ends(tmp_path: Path) -
         subprocess.run(["scancel", "--signal=TERM", number], check=True)
         assert job.wait(timeout=300) == 0, logs(tmp_path)
     result = json.loads((run / "result.json").read_text())
-    assert (result["status"], result["workers"], result["epochs"]) == ("completed", 2, 20)
+    assert (result["status"], result["workers"], result["epochs"]) == ("completed", 2, epochs)
     shown = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True, check=True)
     assert "Restarts=1" in shown.stdout, logs(tmp_path)
