@@ -20,7 +20,7 @@ from bnrepro.training.protocol import BatchSizes
 
 TINY = ["data.train_subset=128", "protocol=workers", "batch_size=2", "epochs=2", "tensorboard=false"]
 TINY += ["evaluation.statistics=[running,precise,batch]", "data.root=null"]
-# At the default rate two images per normalization batch make 2e-4 of a rounding within 16 steps, on some CPUs.
+# At the default rate two images per normalization batch make 2e-4 of a rounding in 16 steps, on some CPUs.
 TINY += ["optimizer.base_lr=0.1"]
 LONGER = ["data.train_subset=512", "protocol=workers", "batch_size=1", "epochs=3", "tensorboard=false"]
 LONGER += ["checkpoint.every_minutes=0.0005"]
