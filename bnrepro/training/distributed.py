@@ -6,6 +6,7 @@ batch, whole workers at a time, so that the number of processes changes nothing 
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import warnings
@@ -183,11 +184,19 @@ def _port(job: str) -> str:
 
 @contextmanager
 def processes_of_run() -> Iterator[World]:
-    """Join the other processes of this run, if it has any: NCCL on GPUs, gloo on CPUs."""
+    """Join the other processes of this run, if it has any: NCCL on GPUs, gloo on CPUs.
+
+    The group's threads end here. One that still lets go of a tensor while Python ends aborts the process, and
+    a run whose result is written would count as failed.
+    """
     found = environment_of_processes(os.environ)
     if found is None:
         yield World()
         return
+    # Defaults of its functions keep the group that exists when it is imported, which
+    # DistributedDataParallel does: too late for a group that shall end
+    import torch.distributed.nn
+
     os.environ.update(found)
     local_rank = int(found["LOCAL_RANK"])
     if torch.cuda.is_available():
@@ -199,3 +208,4 @@ def processes_of_run() -> Iterator[World]:
         yield World(int(found["RANK"]), int(found["WORLD_SIZE"]), local_rank)
     finally:
         dist.destroy_process_group()
+        gc.collect()  # DistributedDataParallel is a cycle, and holds the group

@@ -73,6 +73,26 @@ def _trains_in(process: Path, out: Path) -> bool:
     return str(out) in arguments and "torch.distributed.run" not in arguments
 
 
+THREADS = """
+import sys
+from pathlib import Path
+from torch import nn, ones
+from bnrepro.training.distributed import processes_of_run
+
+def threads():
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if "gloo" in name]
+
+def step(world):
+    world.parallel(nn.Linear(3, 1))(ones(2, 3)).sum().backward()
+
+with processes_of_run() as world:
+    step(world)
+    assert threads(), "nothing to show"
+sys.exit(f"left: {threads()}" if threads() else 0)
+"""
+
+
 def metrics(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
@@ -114,6 +134,14 @@ def test_eight_streamed_workers_train_the_same_on_one_two_and_four_processes(tmp
         assert losses == pytest.approx([line["loss"] for line in alone], rel=1e-5)
         # 22 images in batches of 4: the processes have unequal parts, and no image counts twice
         assert [line["error"] for line in together] == [line["error"] for line in alone]
+
+
+def test_no_thread_of_the_process_group_is_left_to_abort_a_run_that_is_over(tmp_path: Path) -> None:
+    script = tmp_path / "threads.py"
+    script.write_text(THREADS)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*launcher, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
