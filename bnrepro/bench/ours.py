@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bnrepro.bench.images import bench_images
 from bnrepro.bench.processes import Speed
@@ -26,7 +27,8 @@ def training_loop(config: RunConfig, seconds: float, start: Callable[[], object]
     """
     device = prepare_device(config)
     reset_peak_memory(device)
-    timed = timer(standstill_sessions(config, bench_images(config.data), device, lockstep))
+    seeds = [replace(config, seed=seed) for seed in range(lockstep)]
+    timed = timer(standstill_sessions(seeds, bench_images(config.data), device))
     timed(0.0)
     start()
     images, elapsed = timed(seconds)

@@ -52,7 +52,7 @@ def check_launcher(name: str, jobs: str | None, lockstep: str | None, wait: bool
         raise UsageError(f"--jobs {jobs}: only on this machine; on Slurm launcher.array_parallelism limits")
     if name == "slurm" and lockstep == "auto":
         raise UsageError(
-            "--lockstep auto: is measured on this machine; on Slurm give off or a number of seeds"
+            "--lockstep auto: is measured on this machine; on Slurm give off or a number of cells"
         )
     if name == "local" and wait:
         raise UsageError("--wait: only with --launcher slurm")

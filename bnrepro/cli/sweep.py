@@ -55,7 +55,8 @@ def batch_size(
         str | None,
         typer.Option(
             metavar="auto|off|N",
-            help="Seeds of a cell trained as one; auto: measured on this machine's GPU, else off.",
+            help="Cells trained as one: seeds, in fixed_sgd also bn's batch sizes; auto: measured on this "
+            "machine's GPU, else off.",
         ),
     ] = None,
     partition: Partition = None,

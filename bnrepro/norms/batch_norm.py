@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_size
 from bnrepro.norms.grouped import move_average
+from bnrepro.norms.mixed_batches import MixedBatchNorm
 from bnrepro.norms.registry import register
 
 
@@ -143,7 +144,7 @@ class BatchNorm(BatchStatistics):
         return f"{self.weight.numel()}, norm_batch_size={self.norm_batch_size}, eps={self.eps}"
 
 
-@register("bn", batch_statistics=True)
+@register("bn", batch_statistics=True, mixed=MixedBatchNorm)
 def bn(
     num_channels: int,
     *,

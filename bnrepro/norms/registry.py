@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from bnrepro.config.errors import UsageError
 
@@ -46,6 +46,9 @@ class Traits:
     activation: Callable[[], nn.Module] = nn.ReLU
     """The activation behind it; `nn.Identity` where the norm brings its own. Not the one behind the
     addition: that is the block's."""
+    mixed: Callable[[nn.Module, Tensor, Tensor], nn.Module] | None = None
+    """Makes from one of its layers the same with normalization batches that are data (`MixedBatchNorm`): in
+    lockstep it then trains with several of them side by side."""
     initialize: Callable[[nn.Module], None] | None = None
     """Called once with the finished network."""
 

@@ -23,11 +23,6 @@ def cell_id(config: RunConfig) -> str:
     return cell_name(config.norm.name, config.batch_size, config.seed)
 
 
-def shape_name(config: RunConfig) -> str:
-    """The name of the cells that differ in nothing but their seed."""
-    return f"{config.norm.name}-b{config.batch_size}"
-
-
 def default_directory(config: RunConfig) -> Path:
     return Path("results") / "runs" / f"{config.experiment}-{config.protocol.name}"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,8 +12,7 @@ import torch
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset
-from bnrepro.sweep.directory import shape_name
-from bnrepro.sweep.lockstep import OFF
+from bnrepro.sweep.lockstep import in_groups
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.training.accumulation import Accumulation
 from bnrepro.training.device import prepare_device, wait_for
@@ -52,20 +51,29 @@ class Forecast:
 def forecast(
     plan: Plan, dataset: Dataset, lockstep: Mapping[str, int], say: Callable[[str], None]
 ) -> dict[str, Forecast]:
-    """Cell id -> expected time, from timing every shape once in this process; seeds share a shape.
+    """Cell id -> expected time, from timing in this process every kind of group that trains as one.
 
-    `lockstep`: how many seeds of a shape train as one; a cell's time is its share of that. `say` is told how
-    it goes where that takes long.
+    `lockstep`: how many cells of a shape do; a cell's time is its share of that. Groups that differ in
+    nothing but their seeds are one kind, and so are those of several batch sizes. `say` is told how it goes
+    where that takes long.
     """
-    by_shape: dict[str, Forecast] = {}
-    shapes = {shape_name(cell.config): cell for cell in plan.cells}
-    seeds = Counter(shape_name(cell.config) for cell in plan.cells)
-    for shape, cell in shapes.items():
+    kinds: dict[str, list[Sequence[Cell]]] = defaultdict(list)
+    for group in in_groups(plan.cells, lockstep):
+        kinds[_kind(group)].append(group)
+    found: dict[str, Forecast] = {}
+    for number, (kind, groups) in enumerate(kinds.items(), 1):
         start = time.monotonic()
-        by_shape[shape] = _timed(cell, dataset, min(lockstep.get(shape, OFF), seeds[shape]))
+        cost = _timed(max(groups, key=len), dataset)
+        found |= {cell.id: cost for group in groups for cell in group}
         if (seconds := time.monotonic() - start) > LONG_SECONDS:
-            say(f"timed {shape}: {seconds:.0f} s, {len(by_shape)} of {len(shapes)}")
-    return {cell.id: by_shape[shape_name(cell.config)] for cell in plan.cells}
+            say(f"timed {kind}: {seconds:.0f} s, {number} of {len(kinds)}")
+    return found
+
+
+def _kind(group: Sequence[Cell]) -> str:
+    sizes = {cell.config.batch_size for cell in group}
+    size = f"b{sizes.pop()}" if len(sizes) == 1 else "mixed"
+    return f"{group[0].config.norm.name}-{size}"
 
 
 def wall_seconds(groups: Iterable[float], jobs: int) -> float:
@@ -76,9 +84,10 @@ def wall_seconds(groups: Iterable[float], jobs: int) -> float:
     return max(workers)
 
 
-def _timed(cell: Cell, dataset: Dataset, together: int) -> Forecast:
+def _timed(group: Sequence[Cell], dataset: Dataset) -> Forecast:
+    cell = group[0]
     config, device = cell.config, prepare_device(cell.config)
-    sessions = standstill_sessions(_lighter(config, device), dataset, device, together)
+    sessions = standstill_sessions([_lighter(each.config, device) for each in group], dataset, device)
     session, train = sessions[0], timer(sessions)
     timed, seconds = train(WARM_UP_SECONDS)
     if seconds < LONG_SECONDS:
@@ -129,5 +138,5 @@ def _evaluated_images(config: RunConfig, session: Session, test_images: int) -> 
         if evaluation_due(epoch, config.epochs, config.evaluation.every):
             final = is_final(epoch, config.epochs)
             asked = STATISTICS if final else config.evaluation.statistics
-            total += sum(cost[s] for s in asked if s == "running" or session.batch_statistics)
+            total += sum(cost[s] for s in asked if s == "running" or session.traits.batch_statistics)
     return total

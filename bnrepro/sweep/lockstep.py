@@ -1,9 +1,9 @@
-"""`--lockstep`: how many seeds of a cell a worker trains together, as one stacked model."""
+"""`--lockstep`: how many cells of one shape a worker trains together, as one stacked model."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ import torch
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
-from bnrepro.sweep.directory import SWEEP, read_sweep, shape_name
+from bnrepro.sweep.directory import SWEEP, read_sweep
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.training.device import prepare_device, resolve_device
 from bnrepro.training.files import write_json
@@ -29,7 +29,7 @@ def parse_lockstep(text: str) -> int | None:
     if text == "off":
         return OFF
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--lockstep {text}: must be auto, off or a number of seeds from 1")
+        raise UsageError(f"--lockstep {text}: must be auto, off or a number of cells from 1")
     return int(text)
 
 
@@ -47,7 +47,7 @@ def decide(
     say: Callable[[str], None],
     measure: bool = True,
 ) -> dict[str, int]:
-    """The number for every shape (norm and batch size) of the plan.
+    """The number for every shape of the plan: norm and batch size, or the norm alone (`Cell.shape`).
 
     What stands in `sweep.json` is kept, since training together changes the rounding; shapes with a cell in
     `done` and no number were trained one by one. What is new is as `asked`; for None it is measured on this
@@ -56,32 +56,39 @@ def decide(
     trained together.
     """
     sweep = read_sweep(directory) if (directory / SWEEP).exists() else {}
-    shapes = {shape_name(cell.config): cell for cell in plan.cells}
-    begun = {shape_name(cell.config): OFF for cell in plan.cells if cell.id in done}
+    shapes = by_shape(plan.cells)
+    begun = {cell.shape: OFF for cell in plan.cells if cell.id in done}
     decided = begun | sweep.get("lockstep", {})
     if asked is not None:
         _refuse_change(directory, {shape: decided[shape] for shape in shapes if shape in decided}, asked)
     if asked not in (None, OFF) and (reason := _impossible(plan.base)):
         raise UsageError(f"--lockstep {asked}: {reason}; leave it out")
-    seeds = len(plan.seeds)
-    measured = measure and asked is None and seeds > 1 and not _impossible(plan.base) and _on_gpu(plan.base)
-    for shape, cell in shapes.items():
-        if shape not in decided:
-            decided[shape] = _fastest(cell, seeds) if measured else asked or OFF
-            if measured:
-                say(f"{shape}: {decided[shape]} of {seeds} seeds in lockstep")
+    measured = measure and asked is None and not _impossible(plan.base) and _on_gpu(plan.base)
+    for shape, cells in shapes.items():
+        if shape in decided:
+            continue
+        if measured and len(cells) > 1:
+            decided[shape] = _fastest(cells, len(plan.seeds))
+            say(f"{shape}: {decided[shape]} of {len(cells)} cells in lockstep")
+        else:
+            decided[shape] = asked or OFF
     return decided
 
 
-def in_groups(cells: Sequence[Cell], decided: Mapping[str, int]) -> list[list[Cell]]:
-    """The cells of one shape together, as many as were decided for it."""
-    by_shape: dict[str, list[Cell]] = defaultdict(list)
+def by_shape(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    """The cells that can train as one, by the name of their shape."""
+    shapes: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        by_shape[shape_name(cell.config)].append(cell)
+        shapes[cell.shape].append(cell)
+    return shapes
+
+
+def in_groups(cells: Sequence[Cell], decided: Mapping[str, int]) -> list[list[Cell]]:
+    """The cells of one shape together, as many as were decided for it; where nothing was, each alone."""
     return [
-        alike[first : first + decided[shape]]
-        for shape, alike in by_shape.items()
-        for first in range(0, len(alike), decided[shape])
+        alike[first : first + decided.get(shape, OFF)]
+        for shape, alike in by_shape(cells).items()
+        for first in range(0, len(alike), decided.get(shape, OFF))
     ]
 
 
@@ -109,12 +116,12 @@ def _on_gpu(base: RunConfig) -> bool:
     return resolve_device(base.device).type == "cuda"
 
 
-def _fastest(cell: Cell, seeds: int) -> int:
-    """Of 1, 2, 4 … and all seeds, the number that takes the least time per model."""
+def _fastest(cells: Sequence[Cell], seeds: int) -> int:
+    """Of 1, 2, 4 … cells, all seeds and all of them, the number that takes the least time per model."""
     speeds: dict[int, float] = {}
-    for number in candidates(seeds):
+    for number in sorted({*candidates(len(cells)), seeds}):
         try:
-            speeds[number] = images_per_second(cell.config, number)
+            speeds[number] = images_per_second([cell.config for cell in cells[:number]])
         except torch.cuda.OutOfMemoryError:
             break
         finally:
@@ -127,9 +134,10 @@ def candidates(most: int) -> list[int]:
     return sorted({*(2**power for power in range(most.bit_length())), most})
 
 
-def images_per_second(config: RunConfig, number: int) -> float:
-    """Training images per second of `number` seeds of a cell, all of them together."""
-    sessions = standstill_sessions(config, load_data(config.data), prepare_device(config), number)
+def images_per_second(configs: Sequence[RunConfig]) -> float:
+    """Training images per second of cells of one shape, all of them together."""
+    first = configs[0]
+    sessions = standstill_sessions(configs, load_data(first.data), prepare_device(first))
     timed = timer(sessions)
     timed(WARM_UP_SECONDS)
     images, seconds = timed(TIMED_SECONDS)

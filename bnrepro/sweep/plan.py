@@ -46,6 +46,14 @@ class Cell:
     shared: bool
     """Trained once per seed for all batch sizes: `fixed_sgd`, and a norm that sees no batch."""
     batch_statistics: bool
+    mixes: bool
+    """In lockstep it trains with other batch sizes: `fixed_sgd`, and a norm that takes them as data."""
+
+    @property
+    def shape(self) -> str:
+        """The name of the cells that can train as one stacked model."""
+        norm = self.config.norm.name
+        return norm if self.mixes else f"{norm}-b{self.config.batch_size}"
 
     @property
     def id(self) -> str:
@@ -157,14 +165,15 @@ def _cells_of(
     config: RunConfig, sizes: Sequence[int], seeds: Sequence[int], train_images: int
 ) -> Iterator[Cell]:
     asks = _traits(config)
-    shared = config.protocol.sgd_batch_size is not None and not asks.batch_statistics
+    fixed = config.protocol.sgd_batch_size is not None
+    shared, mixes = fixed and not asks.batch_statistics, fixed and asks.mixed is not None
     for size in _sizes_of(config, sizes):
         numbers = batch_sizes(config.protocol, size, asks.all_workers)
         steps = config.epochs * steps_per_epoch(train_images, numbers)
         images = steps * numbers.sgd_batch_size
         for seed in seeds:
             cell = dataclasses.replace(config, batch_size=size, seed=seed)
-            yield Cell(cell, numbers, steps, images, shared, asks.batch_statistics)
+            yield Cell(cell, numbers, steps, images, shared, asks.batch_statistics, mixes)
 
 
 def sweep_json(plan: Plan) -> dict[str, Any]:

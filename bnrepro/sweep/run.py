@@ -65,7 +65,7 @@ def run_sweep(
 ) -> Outcome:
     """Run the cells that are missing on this machine; `say` is told what is decided before.
 
-    `lockstep`: seeds of a cell that train together, None: what is fastest. Raises `UsageError` as
+    `lockstep`: cells of a shape that train together, None: what is fastest. Raises `UsageError` as
     `open_sweep` and `decide` do, and where jobs of this sweep are in Slurm's queue.
     """
     with open_sweep(plan, directory) as (done, todo):

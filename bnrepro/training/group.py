@@ -1,4 +1,4 @@
-"""Runs in lockstep: a group of cells that differ in their seed, each with its own run directory."""
+"""Runs in lockstep: a group of cells of one shape, each with its own run directory."""
 
 from __future__ import annotations
 

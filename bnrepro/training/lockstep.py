@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from bnrepro.norms.batch_statistics import batch_statistics_layers
+from bnrepro.norms.mixed_batches import averaging
 from bnrepro.training.capture import CapturedStep
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.device import wait_for
@@ -22,6 +24,9 @@ from bnrepro.training.session import Session, with_precision
 
 class Lockstep:
     """K sessions that differ in nothing but their seed, trained step by step together.
+
+    Those of one SGD batch may also differ in their normalization batch, if the norm takes it as data
+    (`Traits.mixed`).
 
     Each member keeps its own initial weights, order and augmentation. Parameters, buffers and momentum lie in
     stacks `(K, ...)`, which the model is mapped over (`torch.func.vmap`); the members' own become views of
@@ -38,7 +43,8 @@ class Lockstep:
         self._trainers = trainers
         self._tables = [session.table for session in sessions]
         self._template = copy.deepcopy(first.trainer.model).train()
-        self._buffers = _share_buffers([trainer.model for trainer in trainers], self._template)
+        buffers = _share_buffers([trainer.model for trainer in trainers], self._template)
+        self._buffers = buffers | _mix_batches(self._template, sessions)
         self._scheduled = scheduled_modules(self._template)
         momenta = [momentum_buffers(trainer.optimizer) for trainer in trainers]
         self._parameters = _share_parameters([trainer.model for trainer in trainers])
@@ -51,7 +57,7 @@ class Lockstep:
             self._step = CapturedStep(
                 self._take_step,
                 self._optimizer,
-                self._buffers.values(),
+                buffers.values(),
                 first.trainer.record,
                 self._get_ready,
                 telling_steps(first.trainer.total_steps),
@@ -172,6 +178,29 @@ def _share_buffers(models: Sequence[nn.Module], template: nn.Module) -> dict[str
         for model, value in zip(models, values, strict=True):
             _set_buffer(model, name, value)
     return stacked
+
+
+def _mix_batches(template: nn.Module, sessions: Sequence[Session]) -> dict[str, Tensor]:
+    """Let the template's norms take their normalization batches as data, stacked, where the sessions' differ.
+
+    That data by name; nothing where all have the same. Raises ValueError for a norm that cannot.
+    """
+    sizes = [session.sizes.norm_batch_size for session in sessions]
+    if len(set(sizes)) == 1:
+        return {}
+    mixed = sessions[0].traits.mixed
+    if mixed is None:
+        raise ValueError(f"norm {sessions[0].config.norm.name}: its normalization batches {sizes} do not mix")
+    like = next(template.parameters())
+    averages = averaging(sessions[0].sizes.sgd_batch_size, sizes, like)
+    images = torch.tensor(sizes, dtype=like.dtype, device=like.device)
+    data: dict[str, Tensor] = {}
+    for name, layer in batch_statistics_layers(template).items():
+        mixing = mixed(layer, averages, images)
+        template.set_submodule(name, mixing)
+        known = dict(layer.named_buffers())
+        data |= {f"{name}.{key}": own for key, own in mixing.named_buffers() if key not in known}
+    return data
 
 
 def _set_buffer(model: nn.Module, name: str, value: Tensor) -> None:

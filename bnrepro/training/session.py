@@ -13,7 +13,7 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
 from bnrepro.data.feed import Feed
 from bnrepro.models import build_model
-from bnrepro.norms import NormLayers, find_factory
+from bnrepro.norms import NormLayers, Traits, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.accumulation import Accumulation
 from bnrepro.training.capture import Recorder, cuda_graph
@@ -41,7 +41,8 @@ class Session:
     trainer: Trainer
     evaluator: Evaluator
     world: World
-    batch_statistics: bool
+    traits: Traits
+    """What its norm asks for."""
 
     @classmethod
     def prepare(
@@ -81,7 +82,7 @@ class Session:
             seed=config.seed,
             world=world,
         )
-        return cls(config, device, dataset, sizes, trainer, evaluator, world, layers.traits.batch_statistics)
+        return cls(config, device, dataset, sizes, trainer, evaluator, world, layers.traits)
 
     def table(self, epoch: int) -> Any:
         """The draws of an epoch, counted from 0."""

@@ -34,14 +34,11 @@ def at_standstill(config: RunConfig) -> RunConfig:
 
 
 def standstill_sessions(
-    config: RunConfig, dataset: Dataset, device: torch.device, number: int
+    configs: Sequence[RunConfig], dataset: Dataset, device: torch.device
 ) -> list[Session]:
-    """`number` seeds of a cell, to be timed: their steps move nothing. The data lies on the device once."""
-    feeds = dataset.feeds(config.data, device)
-    still = at_standstill(config)
-    return [
-        Session.prepare(replace(still, seed=seed), dataset, device, feeds=feeds) for seed in range(number)
-    ]
+    """Cells to be timed: their steps move nothing. The data lies on the device once."""
+    feeds = dataset.feeds(configs[0].data, device)
+    return [Session.prepare(at_standstill(config), dataset, device, feeds=feeds) for config in configs]
 
 
 def timer(sessions: Sequence[Session]) -> Callable[[float], tuple[int, float]]:

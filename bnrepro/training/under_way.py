@@ -198,7 +198,7 @@ class Run:
 
     def _diverged(self, message: str) -> dict[str, Any]:
         chance = 100.0 * (1 - 1 / len(self.session.dataset.classes))
-        names = STATISTICS if self.session.batch_statistics else STATISTICS[:1]
+        names = STATISTICS if self.session.traits.batch_statistics else STATISTICS[:1]
         return self._result("diverged", dict.fromkeys(names, chance), {}, message)
 
     def _result(
@@ -211,7 +211,7 @@ class Run:
             "status": status,
             "workers": self.session.sizes.workers,
             "sgd_batch_size": self.session.sizes.sgd_batch_size,
-            "norm_batch_size": norm_batch if self.session.batch_statistics else None,
+            "norm_batch_size": norm_batch if self.session.traits.batch_statistics else None,
             "data": self.session.dataset.name,
             "skipped_files": list(self.session.dataset.skipped),
             "error": error,

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_runs import TINY, call, tiny_config
+from tiny_runs import TINY, call, tiny_config, tiny_run
 
 from bnrepro.config.errors import UsageError
 from bnrepro.sweep.lockstep import images_per_second, parse_lockstep
@@ -56,11 +56,34 @@ def test_a_decision_is_kept_on_resume(tmp_path):
     assert "were trained with 2" in refused.err
 
 
+def test_in_fixed_sgd_the_batch_sizes_of_bn_train_together(tmp_path):
+    """They differ in how images are grouped; those of other norms keep to themselves."""
+    axes = ("--norms", "bn,brn,gn", "--batch-sizes", "4,8,16", "--seeds", "0,1", "--out", str(tmp_path))
+    shapes = ("protocol=fixed_sgd", "protocol.sgd_batch_size=16", *SWEEP[:-4])
+    assert call("sweep", "batch-size", *shapes, *axes, "--jobs", "2", "--lockstep", "6").code == 0
+    assert decided(tmp_path) == {"bn": 6, "brn-b4": 6, "brn-b8": 6, "brn-b16": 6, "gn-b16": 6}
+    cells = {path.name: json.loads((path / "env.json").read_text()) for path in tmp_path.glob("cells/*")}
+    assert {cell: env.get("lockstep") for cell, env in cells.items()} == {
+        **{f"bn-b{size}-s{seed}": 6 for size in (4, 8, 16) for seed in (0, 1)},
+        **{f"brn-b{size}-s{seed}": 2 for size in (4, 8, 16) for seed in (0, 1)},
+        **{f"gn-b16-s{seed}": 2 for seed in (0, 1)},
+    }
+    for size in (4, 8, 16):
+        own = tmp_path / "cells" / f"bn-b{size}-s1"
+        alone = tiny_run(
+            tmp_path / "alone" / own.name, *shapes[:2], "norm=bn", f"batch_size={size}", "seed=1"
+        )
+        result = json.loads((own / "result.json").read_text())
+        assert (result["norm_batch_size"], result["seed"]) == (size, 1)
+        assert result["train_error"] == pytest.approx(alone["train_error"], abs=2)
+        assert result["config_hash"] == alone["config_hash"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--lockstep", "many"), "must be auto, off or a number of seeds"),
-        (("--lockstep", "0"), "must be auto, off or a number of seeds"),
+        (("--lockstep", "many"), "must be auto, off or a number of cells"),
+        (("--lockstep", "0"), "must be auto, off or a number of cells"),
         (("--lockstep", "2", "micro_batch_size=8"), "micro_batch_size"),
         (("--lockstep", "2", "compile=true"), "compile=true"),
         (("--lockstep", "auto", "--launcher", "slurm"), "on Slurm give off or a number"),
@@ -77,9 +100,9 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path, arguments, says):
 
 def test_the_measurement_behind_auto_runs_on_any_device():
     """On a GPU it decides; its logic needs none."""
-    config = tiny_config("data.train_subset=32")
-    assert images_per_second(config, 1) > 0
-    assert images_per_second(config, 2) > 0
+    seeds = [tiny_config("data.train_subset=32", f"seed={seed}") for seed in (0, 1)]
+    assert images_per_second(seeds[:1]) > 0
+    assert images_per_second(seeds) > 0
 
 
 def test_words_of_the_option():
@@ -93,7 +116,7 @@ def test_dry_run_times_seeds_as_they_would_train_and_writes_nothing(tmp_path, mo
     timed = []
     monkeypatch.setattr(
         "bnrepro.sweep.forecast.standstill_sessions",
-        lambda *arguments: timed.append(arguments[-1]) or standstill_sessions(*arguments),
+        lambda configs, *data: timed.append(len(configs)) or standstill_sessions(configs, *data),
     )
     axes = ("--norms", "gn", "--batch-sizes", "16,32", "--seeds", "0,1,2", "--out", str(tmp_path / "sweep"))
     arguments = ("sweep", "batch-size", *SWEEP[:-4], *axes, "--dry-run")
@@ -103,4 +126,7 @@ def test_dry_run_times_seeds_as_they_would_train_and_writes_nothing(tmp_path, mo
     assert "about " in shown.out
     assert call(*arguments).code == 0
     assert timed == [2, 2, 1, 1]
+    fixed = ("protocol=fixed_sgd", "protocol.sgd_batch_size=32", "--lockstep", "4")
+    assert call(*arguments, "--norms", "bn", *fixed).code == 0
+    assert timed == [2, 2, 1, 1, 4, 2], "four of both batch sizes, and the two seeds that are left"
     assert not (tmp_path / "sweep").exists()

@@ -84,10 +84,18 @@ def test_recorded_steps_are_the_plain_ones(norm, protocol, record):
     torch.testing.assert_close(state["optimizer"], plain["optimizer"], rtol=0, atol=0)
 
 
+FIXED_SGD = ("protocol=fixed_sgd", "protocol.sgd_batch_size=8")
+TOGETHER = {
+    "seeds": [(seed, "norm=brn") for seed in (0, 1)],
+    "batch sizes": [(0, "norm=bn", *FIXED_SGD, f"batch_size={size}") for size in (1, 4)],
+}
+
+
+@pytest.mark.parametrize("cells", TOGETHER.values(), ids=TOGETHER)
 @pytest.mark.parametrize("record", RECORDERS)
-def test_recorded_steps_in_lockstep_are_the_plain_ones(record):
+def test_recorded_steps_in_lockstep_are_the_plain_ones(record, cells):
     def losses(record):
-        together = Lockstep([session("norm=brn", seed=seed, record=record) for seed in (0, 1)])
+        together = Lockstep([session(*cell, seed=seed, record=record) for seed, *cell in cells])
         positions = [Position(), Position()]
         together.train_epoch(positions, lambda chunk: None)
         return torch.stack([position.losses() for position in positions])

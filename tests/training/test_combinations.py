@@ -72,5 +72,5 @@ def test_every_pair_takes_a_step_and_is_evaluated(norm, protocol, data, shortcut
     assert position.step == session.trainer.steps_per_epoch >= 1
     assert any(not torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
     errors, _ = session.evaluator.errors(STATISTICS, 1)
-    assert set(errors) == set(STATISTICS if session.batch_statistics else ["running"])
+    assert set(errors) == set(STATISTICS if session.traits.batch_statistics else ["running"])
     assert all(0 <= error <= 100 for error in errors.values())

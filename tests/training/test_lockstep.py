@@ -7,6 +7,7 @@ from tiny_runs import tiny_config
 from bnrepro.config.compose import choices
 from bnrepro.data import load_data
 from bnrepro.data.resident import ResidentFeed
+from bnrepro.norms import NORMS, traits_of
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.device import prepare_device
 from bnrepro.training.lockstep import Lockstep
@@ -14,6 +15,7 @@ from bnrepro.training.session import Session
 
 CPU = torch.device("cpu")
 SEEDS = (0, 1)
+MIXING = [name for name, factory in NORMS.items() if traits_of(factory).mixed is not None]
 
 
 def double(seed, *overrides):
@@ -44,16 +46,14 @@ def train_alone(session, epochs):
     return position
 
 
-@pytest.mark.parametrize("norm", choices("norm"))
-def test_every_member_is_what_it_would_be_alone(norm):
+def assert_as_alone(cells):
     """In float64: losses, wrong guesses, parameters, running statistics and momentum after two epochs."""
-    overrides = (f"norm={norm}", "protocol=workers", "protocol.workers=2", "epochs=2")
-    alone = [double(seed, *overrides) for seed in SEEDS]
+    alone = [double(*cell) for cell in cells]
     expected = [train_alone(session, 2) for session in alone]
-    sessions = [double(seed, *overrides) for seed in SEEDS]
-    together, positions = Lockstep(sessions), [Position() for _ in SEEDS]
+    sessions = [double(*cell) for cell in cells]
+    together, positions = Lockstep(sessions), [Position() for _ in cells]
     for epoch in range(2):
-        assert together.train_epoch(positions, lambda chunk: None) == [None] * len(SEEDS)
+        assert together.train_epoch(positions, lambda chunk: None) == [None] * len(cells)
         for position in positions:
             position.epoch, position.step = epoch + 1, 0
     for one, own, position, other in zip(alone, expected, positions, sessions, strict=True):
@@ -62,4 +62,24 @@ def test_every_member_is_what_it_would_be_alone(norm):
         wanted = one.state(own)
         for part in ("model", "optimizer"):
             torch.testing.assert_close(other.state(own)[part], wanted[part], rtol=1e-7, atol=1e-9)
-    assert len({position.losses()[-1].item() for position in positions}) == len(SEEDS)
+    assert len({position.losses()[-1].item() for position in positions}) == len(cells)
+
+
+@pytest.mark.parametrize("norm", choices("norm"))
+def test_every_member_is_what_it_would_be_alone(norm):
+    overrides = (f"norm={norm}", "protocol=workers", "protocol.workers=2", "epochs=2")
+    assert_as_alone([(seed, *overrides) for seed in SEEDS])
+
+
+@pytest.mark.parametrize("norm", MIXING)
+def test_normalization_batches_of_other_sizes_train_in_one_stack(norm):
+    """All cells of a norm in fixed_sgd differ in how images are grouped, and in nothing else."""
+    common = (f"norm={norm}", "protocol=fixed_sgd", "protocol.sgd_batch_size=4", "epochs=2")
+    cells = [(seed, *common, f"batch_size={size}") for seed in SEEDS for size in (1, 2, 4)]
+    assert_as_alone(cells)
+
+
+def test_other_norms_do_not_mix_their_normalization_batches():
+    common = ("norm=brn", "protocol=fixed_sgd", "protocol.sgd_batch_size=4")
+    with pytest.raises(ValueError, match=r"\[1, 2\] do not mix"):
+        Lockstep([double(0, *common, f"batch_size={size}") for size in (1, 2)])

@@ -50,7 +50,7 @@ def submit_sweep(
 ) -> Submission:
     """Submit every cell that is neither finished nor with a living job.
 
-    `lockstep` seeds of a cell train as one; None: as before, or each alone.
+    `lockstep` cells of a shape train as one; None: as before, or each alone.
 
     Raises `UsageError` where Slurm does not answer or refuses, another sweep is at work in `directory`, or
     its cells were trained in another lockstep.
