@@ -107,7 +107,8 @@ def _announce(plan: Plan, data: str, directory: Path) -> None:
     sizes, seeds = (", ".join(map(str, values)) for values in (plan.batch_sizes, plan.seeds))
     typer.echo(
         f"{len(plan.cells)} cells: {', '.join(plan.norms)} × batch sizes {sizes} × seeds {seeds}; "
-        f"{plan.base.model.name}, {data} ({plan.train_images:,} images), {plan.base.epochs} epochs, "
+        f"{plan.base.model.name}, {data} ({plan.train_images:,} images), "
+        f"{plan.base.epochs} epoch{'s' if plan.base.epochs > 1 else ''}, "
         f"protocol {plan.base.protocol.name}"
     )
     typer.echo(f"sweep directory: {directory}")
@@ -133,9 +134,11 @@ def _forecast(
     for cell in plan.cells:
         norm_batch = str(cell.sizes.norm_batch_size) if cell.batch_statistics else "–"
         counts = (str(cell.sizes.sgd_batch_size), norm_batch, f"{cell.steps:,}", f"{cell.images:,}")
-        cost = found[cell.id]
-        needs = (f"{cost.flops_per_image / 1e9:.3g}", f"{cost.memory_bytes / 2**30:.2f} GiB")
-        times = (clock(cost.train_seconds), clock(cost.evaluation_seconds))
+        if cost := found.get(cell.id):
+            needs = (f"{cost.flops_per_image / 1e9:.3g}", f"{cost.memory_bytes / 2**30:.2f} GiB")
+            times = (clock(cost.train_seconds), clock(cost.evaluation_seconds))
+        else:
+            needs, times = ("–", "–"), ("fails", "–")
         rows.append((cell.id, *counts, *needs, *times))
     right = (
         *("SGD batch", "norm batch", "steps", "images"),
@@ -144,7 +147,8 @@ def _forecast(
     typer.echo("\n".join(columns(("cell", *right), rows, right)))
     number = jobs or default_jobs(plan.base)
     groups = in_groups(plan.cells, decided)
-    seconds = wall_seconds((sum(found[cell.id].seconds for cell in cells) for cells in groups), number)
+    each = (sum(found[cell.id].seconds for cell in cells if cell.id in found) for cells in groups)
+    seconds = wall_seconds(each, number)
     typer.echo(f"about {clock(seconds)} with {number} jobs on this machine, from timing each shape alone")
     total = sum(cost.seconds for cost in found.values()) / 3600
     unit = (

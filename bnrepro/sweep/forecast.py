@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset
@@ -54,8 +55,8 @@ def forecast(
     """Cell id -> expected time, from timing in this process every kind of group that trains as one.
 
     `lockstep`: how many cells of a shape do; a cell's time is its share of that. Groups that differ in
-    nothing but their seeds are one kind, and so are those of several batch sizes. `say` is told how it goes
-    where that takes long.
+    nothing but their seeds are one kind, and so are those of several batch sizes. Cells that would fail are
+    left out. `say` is told of them, and how it goes where that takes long.
     """
     kinds: dict[str, list[Sequence[Cell]]] = defaultdict(list)
     for group in in_groups(plan.cells, lockstep):
@@ -63,7 +64,13 @@ def forecast(
     found: dict[str, Forecast] = {}
     for number, (kind, groups) in enumerate(kinds.items(), 1):
         start = time.monotonic()
-        cost = _timed(max(groups, key=len), dataset)
+        try:
+            cost = _timed(max(groups, key=len), dataset)
+        except UsageError:
+            raise
+        except (ValueError, RuntimeError) as error:
+            say(f"{kind} would fail: {type(error).__name__}: {error}")
+            continue
         found |= {cell.id: cost for group in groups for cell in group}
         if (seconds := time.monotonic() - start) > LONG_SECONDS:
             say(f"timed {kind}: {seconds:.0f} s, {number} of {len(kinds)}")

@@ -122,7 +122,9 @@ def _fastest(cells: Sequence[Cell], seeds: int) -> int:
     for number in sorted({*candidates(len(cells)), seeds}):
         try:
             speeds[number] = images_per_second([cell.config for cell in cells[:number]])
-        except torch.cuda.OutOfMemoryError:
+        except UsageError:
+            raise
+        except (ValueError, RuntimeError):  # too large, or a cell that fails: the run itself says why
             break
         finally:
             torch.cuda.empty_cache()

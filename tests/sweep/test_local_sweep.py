@@ -102,6 +102,18 @@ def test_a_second_sweep_on_the_directory_is_refused(finished):
     assert ended.err.count("\n") == 1
 
 
+def test_dry_run_names_the_cell_that_would_fail_and_times_the_others(tmp_path):
+    root = image_folder(tmp_path / "photos", size=4, per_class=20)
+    axes = ("--norms", "bn", "--batch-sizes", "1,2", "--seeds", "0", "--out", str(tmp_path / "out"))
+    ended = call(
+        "sweep", "batch-size", "data=image_folder", f"data.root={root}", "epochs=1", *axes, "--dry-run"
+    )
+    assert ended.code == 0, ended.err
+    assert "bn-b1 would fail: ValueError: Expected more than 1 value per channel" in ended.err
+    assert [line.split()[-2] for line in ended.out.splitlines() if line.startswith("bn-b1-s0 ")] == ["fails"]
+    assert "about " in ended.out
+
+
 def test_dry_run_prints_cells_steps_and_time_and_writes_nothing(tmp_path):
     ended = sweep(tmp_path / "out", "--norms", "bn", "--batch-sizes", "32", "--dry-run")
     assert ended.code == 0, ended.err

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from tiny_runs import TINY, call, tiny_config, tiny_run
+from tiny_runs import TINY, call, image_folder, tiny_config, tiny_run
 
 from bnrepro.config.errors import UsageError
-from bnrepro.sweep.lockstep import images_per_second, parse_lockstep
+from bnrepro.sweep.lockstep import decide, images_per_second, parse_lockstep
+from bnrepro.sweep.plan import Axes, plan_sweep
 from bnrepro.training.timing import standstill_sessions
 
 SWEEP = (*(o for o in TINY if not o.startswith("batch_size=")), "--norms", "bn,gn", "--batch-sizes", "16")
@@ -103,6 +104,23 @@ def test_the_measurement_behind_auto_runs_on_any_device():
     seeds = [tiny_config("data.train_subset=32", f"seed={seed}") for seed in (0, 1)]
     assert images_per_second(seeds[:1]) > 0
     assert images_per_second(seeds) > 0
+
+
+@pytest.mark.parametrize("protocol", ["coupled", "fixed_sgd"])
+def test_auto_measures_every_shape_and_leaves_one_that_fails_alone(tmp_path, monkeypatch, protocol):
+    """As on a GPU; a cell that cannot train must not end the sweep before it begins."""
+    monkeypatch.setattr("bnrepro.sweep.lockstep._on_gpu", lambda base: True)
+    root = image_folder(tmp_path / "photos", size=4, per_class=20)
+    overrides = ["data=image_folder", f"data.root={root}", f"protocol={protocol}"]
+    overrides += ["protocol.sgd_batch_size=4"] if protocol == "fixed_sgd" else []
+    plan = plan_sweep(overrides, Axes(("bn", "gn"), (1, 4), (0, 1)), 40)
+    told = []
+    found = decide(plan, tmp_path, None, (), told.append)
+    shapes = {"coupled": ["bn-b1", "bn-b4", "gn-b1", "gn-b4"], "fixed_sgd": ["bn", "gn-b4"]}[protocol]
+    assert list(found) == shapes
+    assert [line.split(":")[0] for line in told] == shapes
+    assert found[shapes[0]] == 1, "its first cell has one value per channel"
+    assert all(number in (1, 2, 4) for number in found.values())
 
 
 def test_words_of_the_option():

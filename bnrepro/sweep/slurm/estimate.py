@@ -46,8 +46,10 @@ def estimate(
         rate, source = median(rates), f"{len(rates)} finished cells"
     else:
         try:
-            timed = forecast(replace(plan, cells=(longest,)), dataset, {}, print)[longest.id]
+            timed = forecast(replace(plan, cells=(longest,)), dataset, {}, print).get(longest.id)
         except UsageError:  # the device of the jobs is not here
+            return None
+        if timed is None:
             return None
         rate, source = timed.seconds / costs[longest.id], f"timing {longest.id} on this machine"
     return Estimate({cell: rate * cost for cell, cost in costs.items()}, source)
