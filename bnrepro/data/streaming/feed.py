@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ class StreamFeed:
     def _batches(self, requests: Iterable[Request]) -> Iterator[Batch]:
         under_way: deque[Request] = deque()
 
-        def units() -> Iterator[Request]:
+        def units() -> Generator[Request]:
             for request in requests:
                 for unit in request.units():
                     under_way.append(unit)
@@ -62,14 +63,15 @@ class StreamFeed:
 
         ready: list[Tensor] = []
         indices: list[np.ndarray] = []
-        for pixels in self._reader.images(units()):
-            unit = under_way.popleft()
-            ready.append(self._finish(pixels.to(self.device, non_blocking=True), unit))
-            indices.append(unit.indices)
-            if unit.is_last:
-                labels = self._labels[torch.from_numpy(np.concatenate(indices))]
-                yield torch.cat(ready), labels.to(self.device, non_blocking=True)
-                ready, indices = [], []
+        with closing(units()) as asked:  # else the reader would hold what it was asked, and that this feed
+            for pixels in self._reader.images(asked):
+                unit = under_way.popleft()
+                ready.append(self._finish(pixels.to(self.device, non_blocking=True), unit))
+                indices.append(unit.indices)
+                if unit.is_last:
+                    labels = self._labels[torch.from_numpy(np.concatenate(indices))]
+                    yield torch.cat(ready), labels.to(self.device, non_blocking=True)
+                    ready, indices = [], []
 
     def _finish(self, pixels: Tensor, unit: Request) -> Tensor:
         if unit.uniform is None:

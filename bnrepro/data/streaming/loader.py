@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -53,13 +54,19 @@ class LoaderReader:
             pin_memory=device.type == "cuda",
             worker_init_fn=_leave_signals_to_the_run if workers else None,
         )
+        # Held from here, it is never part of a cycle that the garbage collector breaks up: that ends the
+        # queues before the loader, which then waits ten seconds for each process to hear of it.
+        weakref.finalize(self, _let_go, self._loader).atexit = False
 
     def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         self._requests.source = requests
-        for pixels, path, reason in self._loader:
-            if reason:
-                raise unreadable(Path(path), reason)
-            yield pixels
+        try:
+            for pixels, path, reason in self._loader:
+                if reason:
+                    raise unreadable(Path(path), reason)
+                yield pixels
+        finally:
+            self._requests.source = ()
 
 
 class _Requests(Sampler[Request]):
@@ -110,6 +117,10 @@ def _leave_signals_to_the_run(worker: int) -> None:
     """Ctrl-C and Slurm's SIGTERM reach every process, and the run decides; it still needs its batch."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _let_go(loader: DataLoader[Answer]) -> None:
+    """It ends with its last reference, which was this one."""
 
 
 def _end_loader_processes() -> None:

@@ -1,6 +1,8 @@
 """The streaming feed: the right images with the right draws, whoever decodes them and wherever one starts."""
 
 import dataclasses
+import gc
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,26 @@ def test_loader_processes_give_what_one_process_gives(write_tree, stream_config)
         y, _ = joined(test.test_batches([slice(0, 6)]))
         results.append((x, y))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_loader_processes_end_with_a_feed_that_was_broken_off(write_tree, stream_config):
+    """Else a sweep's worker would keep those of every cell that was, and wait for them in a later one."""
+    config = stream_config(write_tree(), workers=1)
+    before = set(multiprocessing.active_children())
+
+    def break_off():
+        train, _ = load_data(config).feeds(config, CPU)
+        batches = train.train_batches(train.table(0, 0), [slice(i, i + 1) for i in range(8)])
+        next(batches)
+        cycle = [batches, train]
+        cycle.append(cycle)  # as a traceback makes one
+        return set(multiprocessing.active_children()) - before
+
+    processes = break_off()
+    assert len(processes) == 1
+    while gc.collect():
+        pass
+    assert not processes & set(multiprocessing.active_children())
 
 
 @pytest.mark.parametrize("workers", [0, 1])
