@@ -13,18 +13,20 @@ from bnrepro.norms.registry import register
 
 
 def normalize_groups(
-    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, stacked: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Batch-normalize each of `groups` contiguous groups of `x: (N, C, ...)` with its own statistics.
 
     Returns the output, and mean and unbiased variance of every group, `(groups, C)`. Raises torch's
-    ValueError where a group has one value per channel.
+    ValueError where a group has one value per channel. `stacked`: under `vmap`.
 
     With momentum 1 the "running" buffers of `F.batch_norm` are the batch's own statistics, which spares a
     second pass over the data.
     """
-    way = one_after_another if x.device.type == "cpu" else all_at_once
-    return way(x, groups, weight, bias, eps)
+    if x.device.type == "cpu":
+        return one_after_another(x, groups, weight, bias, eps)
+    channels_last = not stacked and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return all_at_once(x, groups, weight, bias, eps, channels_last)
 
 
 def one_after_another(
@@ -47,24 +49,38 @@ def one_after_another(
 
 
 def all_at_once(
-    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, channels_last: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """For accelerators: the groups folded into the channels, one launch for all."""
+    """For accelerators: the groups folded into the channels, one launch for all.
+
+    `channels_last`: x `(N, C, H, W)` has its channels last, and so has the output. They stay last on the way:
+    else the convolution behind would have to turn them around, and its gradient back.
+    """
+    fold, unfold = (_fold_last, _unfold_last) if channels_last else (_fold, _unfold)
     shape = (groups * x.shape[1],)
     mean, var = (x.new_zeros(shape, dtype=weight.dtype) for _ in range(2))
-    out = F.batch_norm(
-        _fold(x, groups), mean, var, weight.repeat(groups), bias.repeat(groups), True, 1.0, eps
-    )
-    return _unfold(out, groups), mean.unflatten(0, (groups, -1)), var.unflatten(0, (groups, -1))
+    out = F.batch_norm(fold(x, groups), mean, var, weight.repeat(groups), bias.repeat(groups), True, 1.0, eps)
+    return unfold(out, groups), mean.unflatten(0, (groups, -1)), var.unflatten(0, (groups, -1))
 
 
 def _fold(x: Tensor, groups: int) -> Tensor:
-    """`(N, C, ...)` to `(N / groups, groups · C, ...)`."""
+    """`(N, C, ...)` to `(N / groups, groups · C, ...)`, contiguous."""
     return x.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2).contiguous()
 
 
 def _unfold(x: Tensor, groups: int) -> Tensor:
     return x.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
+
+
+def _fold_last(x: Tensor, groups: int) -> Tensor:
+    """The same with channels last, of which each image's stay together."""
+    pixels = x.permute(0, 2, 3, 1).unflatten(0, (groups, -1))
+    return pixels.permute(1, 2, 3, 0, 4).flatten(3).contiguous().permute(0, 3, 1, 2)
+
+
+def _unfold_last(x: Tensor, groups: int) -> Tensor:
+    pixels = x.permute(0, 2, 3, 1).unflatten(3, (groups, -1))
+    return pixels.permute(3, 0, 1, 2, 4).flatten(0, 1).contiguous().permute(0, 3, 1, 2)
 
 
 class BatchNorm(BatchStatistics):
@@ -113,7 +129,7 @@ class BatchNorm(BatchStatistics):
         groups = self.groups(x.shape[0])
         if self.updates_running:
             self.num_batches_tracked.add_(1)
-            if groups == 1 and self.observer is None:
+            if groups == 1 and self.observer is None and not self.stacked:
                 return F.batch_norm(
                     x,
                     self.running_mean,
@@ -124,7 +140,7 @@ class BatchNorm(BatchStatistics):
                     self.momentum,
                     self.eps,
                 )
-        y, mean, var = normalize_groups(x, groups, self.weight, self.bias, self.eps)
+        y, mean, var = normalize_groups(x, groups, self.weight, self.bias, self.eps, self.stacked)
         if self.updates_running:
             self.update_running(mean, var)
         values = x.numel() // (groups * x.shape[1])

@@ -28,6 +28,9 @@ class BatchStatistics(nn.Module):
     updates_running: bool = True
     """False while evaluation looks on: normalize with the batch, change nothing."""
     observer: Observer | None = None
+    stacked: bool = False
+    """True in a network that is mapped over a stack of models (`torch.func.vmap`), whose images cannot be
+    asked for their memory format."""
 
     def groups(self, images: int) -> int:
         """How many groups `images` images make. Raises ValueError where they do not come out even."""

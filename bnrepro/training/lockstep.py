@@ -33,7 +33,8 @@ class Lockstep:
     them, so that each is evaluated, saved and restored as if it trained alone. The loss is the sum of the
     members' mean losses: no gradient of one depends on another, also where one is not finite.
 
-    A member's numbers are those of training alone up to rounding: a stacked convolution is another kernel.
+    A member's numbers are those of training alone up to rounding: a stacked convolution is another kernel. In
+    bf16 more of it is float32 than alone: `vmap` turns what batch norms and biases give into that.
     """
 
     def __init__(self, sessions: Sequence[Session]) -> None:
@@ -43,6 +44,8 @@ class Lockstep:
         self._trainers = trainers
         self._tables = [session.table for session in sessions]
         self._template = copy.deepcopy(first.trainer.model).train()
+        for layer in batch_statistics_layers(self._template).values():
+            layer.stacked = True
         buffers = _share_buffers([trainer.model for trainer in trainers], self._template)
         self._buffers = buffers | _mix_batches(self._template, sessions)
         self._scheduled = scheduled_modules(self._template)

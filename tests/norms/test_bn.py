@@ -1,5 +1,7 @@
 """A user would lose the claim itself: `bn` over groups must be what that many workers compute."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -143,5 +145,19 @@ def test_a_gpu_has_the_numbers_of_a_cpu(shape, groups, mapped):
             y, mean, var = (torch.stack(values) for values in zip(*each, strict=True))
         return [y, mean, var, *torch.autograd.grad(y, leaves, grad)]
 
-    for one, other in zip(found(one_after_another), found(all_at_once), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+    ways = [all_at_once]
+    if len(shape) == 4:  # it is not asked for under `vmap`, but could be
+        ways.append(partial(all_at_once, channels_last=True))
+    for way in ways:
+        for one, other in zip(found(one_after_another), found(way), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_a_gpu_keeps_channels_last_and_splits_the_same_images(groups):
+    x = torch.randn(6, CHANNELS, 3, 4, dtype=torch.float64).to(memory_format=torch.channels_last)
+    weight, bias = torch.rand(2, CHANNELS, dtype=torch.float64)
+    expected = one_after_another(x, groups, weight, bias, 1e-5)
+    found = all_at_once(x, groups, weight, bias, 1e-5, channels_last=True)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)

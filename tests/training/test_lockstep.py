@@ -8,6 +8,7 @@ from bnrepro.config.compose import choices
 from bnrepro.data import load_data
 from bnrepro.data.resident import ResidentFeed
 from bnrepro.norms import NORMS, traits_of
+from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.checkpoint import Position
 from bnrepro.training.device import prepare_device
 from bnrepro.training.lockstep import Lockstep
@@ -69,6 +70,15 @@ def assert_as_alone(cells):
 def test_every_member_is_what_it_would_be_alone(norm):
     overrides = (f"norm={norm}", "protocol=workers", "protocol.workers=2", "epochs=2")
     assert_as_alone([(seed, *overrides) for seed in SEEDS])
+
+
+def test_norms_know_that_they_are_stacked():
+    """On a GPU one that did not would ask `vmap` for what it has no answer to."""
+    sessions = [double(seed, "norm=bn") for seed in SEEDS]
+    together = Lockstep(sessions)
+    assert all(layer.stacked for layer in batch_statistics_layers(together._template).values())
+    for session in sessions:
+        assert not any(layer.stacked for layer in batch_statistics_layers(session.trainer.model).values())
 
 
 @pytest.mark.parametrize("norm", MIXING)
