@@ -105,18 +105,20 @@ class Run:
         return self.position.epoch == self.config.epochs
 
     def end_epoch(self) -> None:
-        """After its last step: evaluate, if it is time, and save. Raises `Diverged`."""
+        """After its last step: evaluate, if it is time, and save what was found. Raises `Diverged`."""
         position = self.position
         self.session.world.average_buffers(self.trainer.model)
         self._check_finite()
         position.epoch += 1
-        if evaluation_due(position.epoch, self.config.epochs, self.config.evaluation.every):
+        evaluated = evaluation_due(position.epoch, self.config.epochs, self.config.evaluation.every)
+        if evaluated:
             line = self._evaluate()
             self.record.append(line)
             self._board.evaluation(line)
             position.evaluations += 1
         position.next_epoch()
-        self.save()
+        if evaluated:  # where nothing was found, the checkpoints between steps are enough
+            self.save()
 
     def end(self, diverged: Diverged | None = None) -> dict[str, Any]:
         """Write the result: the run is over."""
