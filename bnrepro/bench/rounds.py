@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from bnrepro.bench.evaluation import bare_forward, evaluation
 from bnrepro.bench.flops import matrix_products
@@ -66,7 +67,8 @@ def measure_rounds(cells: Sequence[Cell], settings: Settings, say: Callable[[str
     """Measure every cell once in each round; the order of the three kinds turns from round to round."""
     measured = [Measured(cell) for cell in cells]
     evaluated = [Evaluated(cell) for cell in {cell.config.norm.name: cell for cell in cells}.values()]
-    kinds = [_measure_ours, _measure_tutorial, _measure_limit]
+    ours = partial(_measure_ours, say=say)
+    kinds: list[Callable[[Measured, Settings], None]] = [ours, _measure_tutorial, _measure_limit]
     peaks = []
     for number in range(settings.rounds):
         config = cells[0].config
@@ -85,9 +87,9 @@ def measure_rounds(cells: Sequence[Cell], settings: Settings, say: Callable[[str
     return Outcome(measured, evaluated, peaks)
 
 
-def _measure_ours(one: Measured, settings: Settings) -> None:
+def _measure_ours(one: Measured, settings: Settings, say: Callable[[str], None]) -> None:
     """In the first round with each number of seeds in lockstep, then with the best one."""
-    speeds = {}
+    speeds: dict[int, Together] = {}
     for number in settings.lockstep if one.lockstep is None else (one.lockstep,):
         try:
             speeds[number] = side_by_side(
@@ -99,9 +101,10 @@ def _measure_ours(one: Measured, settings: Settings) -> None:
                 lockstep=number,
             )
         except RuntimeError as error:
-            if not speeds or "OutOfMemoryError" not in str(error):
+            if not speeds:
                 raise
-            break  # more of them do not fit either
+            say(f"{number} seeds in lockstep do not train: {error}")
+            break  # more of them will not either, most of all where the memory is full
     one.lockstep = max(speeds, key=lambda number: speeds[number].per_second)
     one.ours.append(speeds[one.lockstep])
 

@@ -154,7 +154,8 @@ class RunConfig:
     threads: int
     """CPU threads of one process: float32 rounding depends on it."""
     precision: str
-    """`float32` or `bf16` (autocast; norm statistics stay in float32)."""
+    """`float32` (a GPU's convolutions: TF32, PyTorch's default) or `bf16` (autocast; norm statistics and the
+    loss stay in float32)."""
     deterministic: bool
     capture: bool
     """Record the training step and replay it, in runs of one process: as a CUDA graph on a GPU, as a list of

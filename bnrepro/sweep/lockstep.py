@@ -6,14 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
 from bnrepro.sweep.directory import SWEEP, read_sweep
 from bnrepro.sweep.plan import Cell, Plan
-from bnrepro.training.device import prepare_device, resolve_device
+from bnrepro.training.device import free_memory, prepare_device, resolve_device
 from bnrepro.training.files import write_json
 from bnrepro.training.timing import standstill_sessions, timer
 
@@ -68,7 +66,7 @@ def decide(
         if shape in decided:
             continue
         if measured and len(cells) > 1:
-            decided[shape] = _fastest(cells, len(plan.seeds))
+            decided[shape] = _fastest(cells, len(plan.seeds), say)
             say(f"{shape}: {decided[shape]} of {len(cells)} cells in lockstep")
         else:
             decided[shape] = asked or OFF
@@ -116,7 +114,7 @@ def _on_gpu(base: RunConfig) -> bool:
     return resolve_device(base.device).type == "cuda"
 
 
-def _fastest(cells: Sequence[Cell], seeds: int) -> int:
+def _fastest(cells: Sequence[Cell], seeds: int, say: Callable[[str], None]) -> int:
     """Of 1, 2, 4 … cells, all seeds and all of them, the number that takes the least time per model."""
     speeds: dict[int, float] = {}
     for number in sorted({*candidates(len(cells)), seeds}):
@@ -124,10 +122,11 @@ def _fastest(cells: Sequence[Cell], seeds: int) -> int:
             speeds[number] = images_per_second([cell.config for cell in cells[:number]])
         except UsageError:
             raise
-        except (ValueError, RuntimeError):  # too large, or a cell that fails: the run itself says why
+        except (ValueError, RuntimeError) as error:  # more do not fit, or a cell cannot train
+            say(f"{cells[0].shape}: {number} in lockstep: {type(error).__name__}: {error}")
             break
         finally:
-            torch.cuda.empty_cache()
+            free_memory(resolve_device(cells[0].config.device))
     return max(speeds, key=lambda number: speeds[number], default=OFF)
 
 

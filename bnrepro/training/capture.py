@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -25,16 +28,20 @@ def cuda_graph(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Ste
     """
     # of the batch's own layout: a slice of a chunk keeps its strides
     static_x, static_y = x.clone(), y.clone()
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP_STEPS):
-            step(static_x, static_y)
-    torch.cuda.current_stream().wait_stream(stream)
+    stream = _side_stream(torch.cuda.current_device())
     graph = torch.cuda.CUDAGraph()
     try:
-        with torch.cuda.graph(graph):
-            logits = step(static_x, static_y)
+        with _no_garbage_collection():
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(WARM_UP_STEPS):
+                    step(static_x, static_y)
+            torch.cuda.current_stream().wait_stream(stream)
+            # threads that read data may ask the device for memory meanwhile
+            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                logits = step(static_x, static_y)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise RuntimeError(
             f"the training step cannot be recorded as a CUDA graph ({error}); a norm or model of your own "
@@ -48,6 +55,25 @@ def cuda_graph(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Ste
         return logits.clone()
 
     return replay
+
+
+@cache
+def _side_stream(device: int) -> torch.cuda.Stream:
+    """One per device: the libraries' work space stays with each stream that was ever used."""
+    return torch.cuda.Stream(device)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A graph that is collected while another one is recorded would end the recording."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class CapturedStep:

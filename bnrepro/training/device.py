@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import resource
@@ -43,6 +44,8 @@ def prepare_device(config: RunConfig) -> torch.device:
     torch.use_deterministic_algorithms(config.deterministic)
     torch.backends.cudnn.deterministic = config.deterministic
     torch.backends.cudnn.benchmark = not config.deterministic
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # streams and graphs are of the current device
     return device
 
 
@@ -74,8 +77,17 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def reset_peak_memory(device: torch.device) -> None:
+def free_memory(device: torch.device) -> None:
+    """Of a GPU: give back what runs that are over have had there. Their parts hold each other."""
     if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """On a GPU the peak counts from here, and runs that are over are not in it."""
+    if device.type == "cuda":
+        free_memory(device)
         torch.cuda.reset_peak_memory_stats(device)
 
 

@@ -32,6 +32,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "versions": _versions(),
         "cuda": torch.version.cuda if device.type == "cuda" else None,
         "cudnn": torch.backends.cudnn.version() if device.type == "cuda" else None,
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32 if device.type == "cuda" else None,
         "device": device_name(device),
     }
 

@@ -28,12 +28,16 @@ def build_optimizer(
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """The rate of the next step; into the tensor that a captured step reads, where there is one."""
+    """The rate of the next step; into the tensor that a captured step reads, where there is one.
+
+    In float32 either way: a GPU's fused SGD would multiply by more digits of a number in Python.
+    """
+    rate = torch.tensor(lr, dtype=torch.float32).item()
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(lr)
+            group["lr"].fill_(rate)
         else:
-            group["lr"] = lr
+            group["lr"] = rate
 
 
 def momentum_buffers(optimizer: torch.optim.Optimizer) -> list[Tensor]:

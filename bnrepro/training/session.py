@@ -173,12 +173,12 @@ def build_network(config: RunConfig, layers: NormLayers, dataset: Dataset) -> nn
 def with_precision(
     model: Callable[..., Tensor], precision: str, device: torch.device
 ) -> Callable[..., Tensor]:
-    """The model, under bf16 autocast if asked for; norm statistics stay in float32."""
+    """The model, under bf16 autocast if asked for; norm statistics and logits, so the loss, are float32."""
     if precision == "float32":
         return model
 
     def forward(*inputs: Any) -> Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            return model(*inputs)
+            return model(*inputs).float()
 
     return forward

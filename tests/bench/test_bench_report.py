@@ -10,7 +10,7 @@ import pytest
 from bnrepro.bench.figure import write_figure
 from bnrepro.bench.processes import Speed, Together
 from bnrepro.bench.report import bench_report, describe_machine, ratio, spread, write_report
-from bnrepro.bench.rounds import Evaluated, Measured, Outcome, Settings
+from bnrepro.bench.rounds import Evaluated, Measured, Outcome, Settings, measure_rounds
 from bnrepro.config.compose import compose_config
 from bnrepro.sweep.plan import Axes, plan_sweep
 
@@ -52,6 +52,22 @@ def test_processes_side_by_side_add_up_and_the_largest_memory_counts() -> None:
     both = Together.of([Speed(100, 2.0, 500), Speed(90, 1.0, 400)])
     assert both.per_second == pytest.approx(50 + 90)
     assert both.peak_memory_bytes == 500
+
+
+def test_a_number_in_lockstep_that_does_not_train_ends_no_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    def side_by_side(measure: Any, *settings: Any, lockstep: int = 1, **others: Any) -> Together:
+        if lockstep > 2:
+            raise RuntimeError("the memory is full")
+        return together(100.0 * lockstep)[0]
+
+    monkeypatch.setattr("bnrepro.bench.rounds.side_by_side", side_by_side)
+    (cell,) = plan_sweep(["data=cifar10"], Axes(("bn",), (4,), (0,)), 1024).cells
+    told: list[str] = []
+    found = measure_rounds([cell], Settings(2, 1.0, 1, 0, [1, 2, 4, 8]), told.append)
+    assert [one.per_second for one in found.cells[0].ours] == [200.0, 200.0]
+    assert [line for line in told if "round" not in line] == [
+        "4 seeds in lockstep do not train: the memory is full"
+    ]
 
 
 def test_a_ratio_is_taken_within_each_round_and_not_between_medians() -> None:
