@@ -186,15 +186,3 @@ def test_a_subset_shares_the_images_it_is_from():
     for way in (lambda f: f.batches(table, slice(1, 4)), lambda f: f.plain(slice(1, 3))):
         for ours, theirs in zip(way(feed), way(copied), strict=True):
             assert torch.equal(ours, theirs)
-
-
-@pytest.mark.gpu
-def test_gpu_gives_the_same_batches():
-    split = random_split()
-    table = epoch_table(0, 0, 20, 2, "crop_flip")
-    cpu, cuda = (ResidentFeed(split, MEAN, STD, 2, "crop_flip", device) for device in ("cpu", "cuda"))
-    x, y = cuda.batches(table, slice(0, 20))
-    assert x.device.type == "cuda"
-    assert x.is_contiguous(memory_format=torch.channels_last)
-    assert torch.allclose(x.cpu(), cpu.batches(table, slice(0, 20))[0], atol=1e-6)
-    assert torch.equal(y.cpu(), cpu.batches(table, slice(0, 20))[1])

@@ -20,6 +20,7 @@ case "$*" in
   *' sweep '*)
     while [ $# -gt 1 ]; do if [ "$1" = --out ]; then mkdir -p "$2"; touch "$2/sweep.json"; fi; shift; done
     exit "${FAKE_SWEEP:-0}" ;;
+  '-m pytest'*) exit "${FAKE_TESTS:-0}" ;;
   *' bench '*) exit "${FAKE_BENCH:-0}" ;;
 esac
 """
@@ -31,6 +32,9 @@ def log(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.touch()
     executable(tree / ".venv" / "bin" / "python", PYTHON)
     monkeypatch.setenv("FAKE_LOG", str(path))
+    (tree / "tests").mkdir()
+    (tree / "tests" / "test_device.py").write_text("@pytest.mark.gpu\n")
+    (tree / "tests" / "test_other.py").write_text("import hypothesis\n")
     (tmp_path / "the data").mkdir()
     return path
 
@@ -58,6 +62,22 @@ def test_everything_runs_in_order_of_worth_without_the_network(
     overrides = f"data.root={tmp_path / 'the data'} data.download=false device=cuda"
     assert [overrides in line for line in log.read_text().splitlines()] == [False, *[True] * 5, False, False]
     assert "says -m pytest" in (tmp_path / "the results" / "tests.txt").read_text()
+
+
+def test_tests_need_pytest_and_none_of_its_plugins(script: Script, log: Path) -> None:
+    """A rented machine's image has PyTorch and perhaps pytest; the project's settings ask for more."""
+    check(script)
+    arguments = log.read_text().splitlines()[0].split()
+    assert arguments[arguments.index("-c") :][:2] == ["-c", "/dev/null"]
+    assert [argument for argument in arguments if argument.endswith(".py")] == ["tests/test_device.py"]
+
+
+def test_tests_that_could_not_begin_are_tried_again(script: Script, log: Path, tmp_path: Path) -> None:
+    assert check(script, FAKE_TESTS="4").returncode == 1
+    assert not (tmp_path / "the results" / "tests.txt").exists()
+    log.write_text("")
+    assert check(script).returncode == 0
+    assert kinds(log)[0] == "-m pytest"
 
 
 def test_a_second_call_goes_on_where_the_first_was_killed(script: Script, log: Path, tmp_path: Path) -> None:
