@@ -59,8 +59,9 @@ def test_array_that_does_not_count_the_cells_is_refused(tmp_path: Path) -> None:
 def test_run_over_several_processes_stops_is_requeued_and_ends(tmp_path: Path) -> None:
     run = tmp_path / "a run"
     # long enough to be in its middle when the signal comes, on any machine
-    epochs = 600
+    epochs = 100
     workers = ("protocol=workers", "protocol.workers=2", "norm=bn", "batch_size=32", f"epochs={epochs}")
+    workers += ("evaluation.every=1",)  # each with its checkpoint
     asked = ("--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=0", "--cpus-per-task=1")
     with sbatch(tmp_path, *asked, MULTI_NODE, "--out", run, *TINY, *workers) as job:
         assert job.stdout is not None
