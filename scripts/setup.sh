@@ -107,8 +107,9 @@ install_packages() { # EXTRA...
   local extras
   extras=$(printf '%s\n' "$@" | sort -u | paste -s -d , -)
   cd -- "$root"
-  "$venv/bin/uv" pip install --python "$venv/bin/python" -c "$constraints" -b "$constraints" \
-    -e ".${extras:+[$extras]}" ||
+  # compiled once here: else every process would take seconds for PyTorch where Python may not write that down
+  "$venv/bin/uv" pip install --python "$venv/bin/python" --compile-bytecode \
+    -c "$constraints" -b "$constraints" -e ".${extras:+[$extras]}" ||
     die "could not install the packages (see above): check the network and run the same command again"
   printf '%s\n' "$(checksum)" "${extras//,/ }" "$root" >"$stamp.new"
 }
