@@ -29,17 +29,19 @@ def cuda_graph(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Ste
     # of the batch's own layout: a slice of a chunk keeps its strides
     static_x, static_y = x.clone(), y.clone()
     stream = _side_stream(torch.cuda.current_device())
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP_STEPS):
+            step(static_x, static_y)
+    torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     try:
-        with _no_garbage_collection():
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(WARM_UP_STEPS):
-                    step(static_x, static_y)
-            torch.cuda.current_stream().wait_stream(stream)
-            # threads that read data may ask the device for memory meanwhile
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-                logits = step(static_x, static_y)
+        # threads that read data may ask the device for memory meanwhile
+        with (
+            _no_garbage_collection(),
+            torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+        ):
+            logits = step(static_x, static_y)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
