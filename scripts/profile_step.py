@@ -12,9 +12,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from bnrepro.bench.images import bench_images
 from bnrepro.config.compose import compose_config
-from bnrepro.training.device import device_name, prepare_device, wait_for
+from bnrepro.training.process.device import device_name, prepare_device, wait_for
 from bnrepro.training.session import Session
-from bnrepro.training.timing import at_standstill
+from bnrepro.training.speed.timing import at_standstill
 
 STEPS = 50
 ROWS = 25

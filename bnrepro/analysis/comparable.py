@@ -11,7 +11,7 @@ import yaml
 from bnrepro.analysis.table import Sweep
 from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import difference
-from bnrepro.training.record import CONFIG
+from bnrepro.rundir.record import CONFIG
 
 AXES = ("norm", "batch_size", "seed")
 """In which the cells of one figure differ."""

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bnrepro.analysis.figure import MOST_TICKS, add_caption
 from bnrepro.analysis.style import GRAY, RC
-from bnrepro.training.record import read_metrics
+from bnrepro.rundir.record import read_metrics
 
 MOST_COLUMNS = 4
 RASTERIZE_ABOVE = 300

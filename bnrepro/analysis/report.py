@@ -21,7 +21,7 @@ from bnrepro.analysis.table import Sweep, read_sweep, read_table
 from bnrepro.analysis.tensorboard_view import show_images
 from bnrepro.config.errors import UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
-from bnrepro.training.record import METRICS
+from bnrepro.rundir.record import METRICS
 
 NO_REFERENCE = "none"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.validate import STATISTICS
+from bnrepro.rundir.record import read_result
 from bnrepro.sweep import directory
-from bnrepro.training.record import read_result
 
 if TYPE_CHECKING:
     import pandas as pd

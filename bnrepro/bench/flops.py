@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bnrepro.bench.ours import prepare
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import RunConfig
-from bnrepro.training.device import peak_memory_bytes, prepare_device
-from bnrepro.training.timing import time_steps
+from bnrepro.training.process.device import peak_memory_bytes, prepare_device
+from bnrepro.training.speed.timing import time_steps
 
 SIDE = {"cpu": 1024, "cuda": 8192}
 """Rows and columns of the matrices: large enough to keep every unit busy."""

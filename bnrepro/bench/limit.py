@@ -7,8 +7,8 @@ from collections.abc import Callable
 from bnrepro.bench.ours import prepare
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import RunConfig
-from bnrepro.training.device import peak_memory_bytes
-from bnrepro.training.timing import time_steps
+from bnrepro.training.process.device import peak_memory_bytes
+from bnrepro.training.speed.timing import time_steps
 
 WARM_UP_SECONDS = 0.2
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from bnrepro.bench.images import bench_images
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import RunConfig
-from bnrepro.training.device import peak_memory_bytes, prepare_device, reset_peak_memory
+from bnrepro.training.process.device import peak_memory_bytes, prepare_device, reset_peak_memory
 from bnrepro.training.session import Session
-from bnrepro.training.timing import at_standstill, standstill_sessions, timer
+from bnrepro.training.speed.timing import at_standstill, standstill_sessions, timer
 
 
 def prepare(config: RunConfig) -> Session:

@@ -12,7 +12,7 @@ from typing import Any
 from bnrepro.bench.processes import Together
 from bnrepro.bench.rounds import Evaluated, Measured, Outcome, Settings
 from bnrepro.config.schema import RunConfig
-from bnrepro.training.files import replace_file, write_json
+from bnrepro.rundir.files import replace_file, write_json
 
 JSON, CSV = "bench.json", "bench.csv"
 KINDS = ("ours", "tutorial", "limit")

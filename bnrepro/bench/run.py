@@ -14,8 +14,8 @@ from bnrepro.sweep.local import default_jobs
 from bnrepro.sweep.lockstep import candidates
 from bnrepro.sweep.plan import Axes, compose_base, plan_sweep
 from bnrepro.sweep.run import gpus_to_deal
-from bnrepro.training.device import resolve_device
-from bnrepro.training.environment import environment
+from bnrepro.training.process.device import resolve_device
+from bnrepro.training.process.environment import environment
 
 MOST_IN_LOCKSTEP = 16
 """Seeds that are tried as one stacked model."""

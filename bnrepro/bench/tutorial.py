@@ -19,11 +19,11 @@ from bnrepro.bench.images import bench_images
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.data import ResidentDataset
-from bnrepro.training.device import peak_memory_bytes, reset_peak_memory, resolve_device
-from bnrepro.training.protocol import batch_sizes
+from bnrepro.training.batch_sizes import batch_sizes
+from bnrepro.training.process.device import peak_memory_bytes, reset_peak_memory, resolve_device
 from bnrepro.training.schedule import scaled_lr
 from bnrepro.training.session import build_network, norm_layers, with_precision
-from bnrepro.training.timing import at_standstill, time_steps
+from bnrepro.training.speed.timing import at_standstill, time_steps
 
 LOADER_WORKERS = (0, 2, 4)
 

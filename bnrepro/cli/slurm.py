@@ -84,7 +84,7 @@ def _describe(submission: Submission) -> None:
     array = submission.jobs[0].array
     typer.echo(f"submitted job {array}: {cells} cells in {len(submission.jobs)} tasks")
     if submission.estimate is not None:
-        from bnrepro.training.watch import clock
+        from bnrepro.training.progress import clock
 
         longest = clock(max(submission.estimate.seconds.values()))
         typer.echo(f"the longest cell takes about {longest}, from {submission.estimate.source}")

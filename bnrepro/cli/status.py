@@ -37,7 +37,7 @@ def status(
 
 
 def _row(cell: CellStatus) -> tuple[str, ...]:
-    from bnrepro.training.watch import clock
+    from bnrepro.training.progress import clock
 
     return (
         cell.id,

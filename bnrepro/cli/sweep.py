@@ -125,8 +125,8 @@ def _forecast(
     from bnrepro.sweep.local import default_jobs
     from bnrepro.sweep.lockstep import decide, in_groups
     from bnrepro.sweep.run import finished_cells
-    from bnrepro.training.device import resolve_device
-    from bnrepro.training.watch import clock
+    from bnrepro.training.process.device import resolve_device
+    from bnrepro.training.progress import clock
 
     decided = decide(plan, directory, lockstep, finished_cells(plan, directory), typer.echo, measure)
     found = forecast(plan, dataset, decided, lambda line: typer.echo(line, err=True))
@@ -161,7 +161,7 @@ def _forecast(
 
 def _run_here(plan: Plan, directory: Path, jobs: int | None, lockstep: int | None) -> None:
     from bnrepro.sweep.run import run_sweep
-    from bnrepro.training.interrupt import interrupted_by
+    from bnrepro.training.process.interrupt import interrupted_by
 
     with interrupted_by(signal.SIGTERM):
         outcome = run_sweep(plan, directory, jobs, lockstep, typer.echo)

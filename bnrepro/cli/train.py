@@ -30,13 +30,13 @@ def train(
 
     from contextlib import nullcontext
 
+    from bnrepro.rundir.describe import describe
+    from bnrepro.rundir.lock import exclusive
     from bnrepro.sweep.directory import cell_id, default_directory
-    from bnrepro.sweep.lock import exclusive
-    from bnrepro.training.distributed import processes_of_run
-    from bnrepro.training.interrupt import Interrupted, stop_on_signals
+    from bnrepro.training.process.distributed import processes_of_run
+    from bnrepro.training.process.interrupt import Interrupted, stop_on_signals
+    from bnrepro.training.progress import ProgressLine
     from bnrepro.training.run import run
-    from bnrepro.training.summary import describe
-    from bnrepro.training.watch import ProgressLine
 
     default = default_directory(config)
     directory = out or default.with_name(f"{default.name}-{cell_id(config)}")

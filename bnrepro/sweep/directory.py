@@ -9,7 +9,7 @@ from typing import Any
 from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
-from bnrepro.training.files import write_json
+from bnrepro.rundir.files import write_json
 
 SWEEP = "sweep.json"
 CELLS = "cells"

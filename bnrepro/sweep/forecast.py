@@ -13,14 +13,14 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset
+from bnrepro.rundir.run_error import evaluation_due, is_final
 from bnrepro.sweep.lockstep import in_groups
 from bnrepro.sweep.plan import Cell, Plan
-from bnrepro.training.accumulation import Accumulation
-from bnrepro.training.device import prepare_device, wait_for
-from bnrepro.training.estimate import estimate
-from bnrepro.training.measure import evaluation_due, is_final
+from bnrepro.training.process.device import prepare_device, wait_for
 from bnrepro.training.session import Session, build_network, norm_layers
-from bnrepro.training.timing import standstill_sessions, timer
+from bnrepro.training.speed.estimate import estimate
+from bnrepro.training.speed.timing import standstill_sessions, timer
+from bnrepro.training.step.accumulation import Accumulation
 
 WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8

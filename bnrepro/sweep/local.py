@@ -15,12 +15,12 @@ from typing import Any
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
+from bnrepro.rundir.files import write_json
+from bnrepro.rundir.record import RESULT, read_result
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
 from bnrepro.sweep.worker import Finished, Reported, Stopped, Task, preloaded, work
-from bnrepro.training.files import write_json
-from bnrepro.training.record import RESULT, read_result
 from bnrepro.training.run import OVER, failed_result
 
 STOP_SECONDS = 60.0
@@ -40,7 +40,7 @@ class Worker:
 
 def default_jobs(config: RunConfig) -> int:
     """One worker per GPU; on the CPU one per `threads` cores."""
-    from bnrepro.training.device import resolve_device
+    from bnrepro.training.process.device import resolve_device
 
     if resolve_device(config.device).type == "cuda":
         import torch

@@ -9,11 +9,11 @@ from pathlib import Path
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
+from bnrepro.rundir.files import write_json
 from bnrepro.sweep.directory import SWEEP, read_sweep
 from bnrepro.sweep.plan import Cell, Plan
-from bnrepro.training.device import free_memory, prepare_device, resolve_device
-from bnrepro.training.files import write_json
-from bnrepro.training.timing import standstill_sessions, timer
+from bnrepro.training.process.device import free_memory, prepare_device, resolve_device
+from bnrepro.training.speed.timing import standstill_sessions, timer
 
 OFF = 1
 WARM_UP_SECONDS = 0.2

@@ -17,7 +17,7 @@ from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.norms import Traits, find_factory, traits_of
 from bnrepro.sweep.directory import CELLS, cell_name
-from bnrepro.training.protocol import BatchSizes, batch_sizes, steps_per_epoch
+from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
 
 AXES = {"norm": "--norms", "batch_size": "--batch-sizes", "seed": "--seeds"}
 AXES |= {"sweep.norms": "--norms", "sweep.batch_sizes": "--batch-sizes", "sweep.seeds": "--seeds"}

@@ -12,17 +12,17 @@ from typing import Any
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
+from bnrepro.rundir.lock import exclusive
+from bnrepro.rundir.record import CHECKPOINT, read_result
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
-from bnrepro.sweep.lock import exclusive
 from bnrepro.sweep.lockstep import OFF, decide, in_groups, settle
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
 from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
 from bnrepro.sweep.timing import Timing
 from bnrepro.sweep.view import View
-from bnrepro.training.device import resolve_device
-from bnrepro.training.record import CHECKPOINT, read_result
+from bnrepro.training.process.device import resolve_device
 from bnrepro.training.run import OVER
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bnrepro.rundir.lock import FILE as LOCK
+from bnrepro.rundir.record import CHECKPOINT, PROGRESS, read_result
 from bnrepro.sweep.directory import CELLS, read_sweep
-from bnrepro.sweep.lock import FILE as LOCK
-from bnrepro.training.record import CHECKPOINT, PROGRESS, read_result
 
 STATES = (
     "running",

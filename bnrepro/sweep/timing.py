@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bnrepro.training.watch import clock
+from bnrepro.training.progress import clock
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bnrepro.rundir.describe import describe
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.plan import Cell
-from bnrepro.training.summary import describe
-from bnrepro.training.under_way import Progress
-from bnrepro.training.watch import clock
+from bnrepro.training.open_run import Progress
+from bnrepro.training.progress import clock
 
 PLAIN_SECONDS = 30.0
 MARKS = {"completed": "✓", "diverged": "∞", "failed": "✗"}

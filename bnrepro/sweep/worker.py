@@ -14,12 +14,12 @@ from typing import Any
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
-from bnrepro.sweep.lock import exclusive
-from bnrepro.training.device import resolve_device
-from bnrepro.training.group import Member, run_group
-from bnrepro.training.interrupt import Interrupted, StopFlag
+from bnrepro.rundir.lock import exclusive
+from bnrepro.training.lockstep.group import Member, run_group
+from bnrepro.training.open_run import Progress
+from bnrepro.training.process.device import resolve_device
+from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import failed_result
-from bnrepro.training.under_way import Progress
 
 REPORT_SECONDS = 0.2
 
@@ -27,7 +27,7 @@ REPORT_SECONDS = 0.2
 def preloaded(config: RunConfig) -> list[str]:
     """The modules of the process that workers are forked from."""
     on_cpu = resolve_device(config.device).type == "cpu"
-    return [__name__, *(["bnrepro.training.preload"] if on_cpu else [])]
+    return [__name__, *(["bnrepro.training.process.preload"] if on_cpu else [])]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bnrepro.training.files import replace_file
-from bnrepro.training.record import CHECKPOINT
+from bnrepro.rundir.files import replace_file
+from bnrepro.rundir.record import CHECKPOINT
 
 COUNTERS = ("epoch", "step", "evaluations", "train_seconds", "evaluation_seconds")
 

@@ -12,14 +12,14 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
 from bnrepro.norms import find_factory, traits_of
-from bnrepro.training.device import prepare_device, reset_peak_memory
-from bnrepro.training.distributed import World
-from bnrepro.training.environment import environment
-from bnrepro.training.interrupt import Interrupted, StopFlag
-from bnrepro.training.protocol import batch_sizes
-from bnrepro.training.record import Record, check_same_config, read_result, result_head
+from bnrepro.rundir.record import Record, check_same_config, read_result, result_head
+from bnrepro.training.batch_sizes import batch_sizes
+from bnrepro.training.open_run import Report, Run, unheard
+from bnrepro.training.process.device import prepare_device, reset_peak_memory
+from bnrepro.training.process.distributed import World
+from bnrepro.training.process.environment import environment
+from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.session import ALONE, Session
-from bnrepro.training.under_way import Report, Run, unheard
 
 OVER = ("completed", "diverged")
 

@@ -15,17 +15,17 @@ from bnrepro.data.feed import Feed
 from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, Traits, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.training.accumulation import Accumulation
-from bnrepro.training.capture import Recorder, cuda_graph
+from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
 from bnrepro.training.checkpoint import Position
-from bnrepro.training.distributed import World
 from bnrepro.training.evaluation import Evaluator
-from bnrepro.training.loop import Trainer
+from bnrepro.training.initial_weights import initial_weights
 from bnrepro.training.optimizer import build_optimizer
-from bnrepro.training.protocol import BatchSizes, batch_sizes, steps_per_epoch
-from bnrepro.training.replay import WORTH_STEPS, operations
+from bnrepro.training.process.distributed import World
 from bnrepro.training.schedule import lr_schedule, scaled_lr
-from bnrepro.training.streams import initial_weights
+from bnrepro.training.step.accumulation import Accumulation
+from bnrepro.training.step.cpu_replay import WORTH_STEPS, operations
+from bnrepro.training.step.recorded import Recorder, cuda_graph
+from bnrepro.training.trainer import Trainer
 
 ALONE = World()
 

@@ -10,7 +10,7 @@ import yaml
 from tiny_runs import TINY, call, folder_overrides, image_folder, record, start, tiny_run
 
 from bnrepro.config.compose import config_directory
-from bnrepro.sweep.lock import exclusive
+from bnrepro.rundir.lock import exclusive
 
 
 def test_a_run_prints_its_result_and_again_without_training(tmp_path, monkeypatch):

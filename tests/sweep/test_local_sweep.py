@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 from tiny_runs import TINY, Ended, call, folder_overrides, image_folder, record, start, tiny_run
 
+from bnrepro.rundir.lock import exclusive
 from bnrepro.sweep.directory import read_sweep
-from bnrepro.sweep.lock import exclusive
 from bnrepro.sweep.status import is_locked, sweep_status
 from bnrepro.sweep.view import View
 

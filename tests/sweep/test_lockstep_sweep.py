@@ -8,7 +8,7 @@ from tiny_runs import TINY, call, image_folder, tiny_config, tiny_run
 from bnrepro.config.errors import UsageError
 from bnrepro.sweep.lockstep import decide, images_per_second, parse_lockstep
 from bnrepro.sweep.plan import Axes, plan_sweep
-from bnrepro.training.timing import standstill_sessions
+from bnrepro.training.speed.timing import standstill_sessions
 
 SWEEP = (*(o for o in TINY if not o.startswith("batch_size=")), "--norms", "bn,gn", "--batch-sizes", "16")
 

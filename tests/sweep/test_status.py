@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from bnrepro.rundir.lock import exclusive
 from bnrepro.sweep.directory import write_sweep
-from bnrepro.sweep.lock import exclusive
 from bnrepro.sweep.plan import Axes, plan_sweep, sweep_json
 from bnrepro.sweep.status import is_locked, sweep_status
 

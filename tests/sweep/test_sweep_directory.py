@@ -3,8 +3,8 @@
 import pytest
 
 from bnrepro.config.errors import UsageError
+from bnrepro.rundir.lock import exclusive
 from bnrepro.sweep.directory import read_sweep, write_sweep
-from bnrepro.sweep.lock import exclusive
 from bnrepro.sweep.plan import Axes, plan_sweep, sweep_json
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from bnrepro.cli import app
 from bnrepro.config.compose import compose_config
-from bnrepro.training.protocol import batch_sizes
+from bnrepro.training.batch_sizes import batch_sizes
 from bnrepro.training.schedule import lr_schedule, scaled_lr
 
 

@@ -7,8 +7,8 @@ import yaml
 from tiny_runs import call, folder_overrides, image_folder, record, tiny_config, tiny_run
 
 from bnrepro.config.errors import UsageError
-from bnrepro.training.files import write_json
-from bnrepro.training.record import read_result
+from bnrepro.rundir.files import write_json
+from bnrepro.rundir.record import read_result
 from bnrepro.training.run import failed_result
 
 RESULT_KEYS = {

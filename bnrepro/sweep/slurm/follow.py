@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bnrepro.rundir.record import METRICS, read_metrics, read_result
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.slurm.states import slurm_status
 from bnrepro.sweep.status import CellStatus, read_progress
 from bnrepro.sweep.view import View
-from bnrepro.training.record import METRICS, read_metrics, read_result
-from bnrepro.training.under_way import Progress
+from bnrepro.training.open_run import Progress
 
 POLL_SECONDS = 10.0
 """Many users ask one controller."""

@@ -18,16 +18,16 @@ from typing import Any
 import submitit
 
 from bnrepro.config.errors import UsageError
-from bnrepro.sweep.lock import exclusive
+from bnrepro.rundir.describe import describe
+from bnrepro.rundir.files import write_json
+from bnrepro.rundir.lock import exclusive
+from bnrepro.rundir.record import RESULT, read_result
 from bnrepro.sweep.slurm.jobs import owners, read_jobs
 from bnrepro.sweep.worker import Task
-from bnrepro.training.distributed import World, processes_of_run
-from bnrepro.training.files import write_json
-from bnrepro.training.group import Member, run_group
-from bnrepro.training.interrupt import Interrupted, StopFlag
-from bnrepro.training.record import RESULT, read_result
+from bnrepro.training.lockstep.group import Member, run_group
+from bnrepro.training.process.distributed import World, processes_of_run
+from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import OVER, failed_result, run
-from bnrepro.training.summary import describe
 
 JOBS_SECONDS = 120.0
 """How long slurm.json may take to reach this node: shared file systems cache."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bnrepro.config.errors import UsageError
-from bnrepro.training.files import write_json
+from bnrepro.rundir.files import write_json
 
 FILE = "slurm.json"
 FOLDER = "slurm"

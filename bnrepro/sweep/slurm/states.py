@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from bnrepro.rundir.record import RESULT
 from bnrepro.sweep.directory import CELLS, read_sweep
 from bnrepro.sweep.slurm import queue
 from bnrepro.sweep.slurm.jobs import Job, owners, read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, Queued
 from bnrepro.sweep.status import CellStatus, cell_status, sweep_status
-from bnrepro.training.record import RESULT
 
 ENDINGS = {"CANCELLED": "cancelled", "TIMEOUT": "timed out", "DEADLINE": "timed out", "FAILED": "failed"}
 """Slurm's words for how a job ended without a result; with any other, or none, the cell is `lost`."""

@@ -16,6 +16,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data import Dataset
+from bnrepro.rundir.record import PROGRESS, RESULT
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.directory import CELLS
 from bnrepro.sweep.lockstep import decide, in_groups, settle
@@ -28,7 +29,6 @@ from bnrepro.sweep.slurm.jobs import FOLDER, Job, add_jobs, owners, read_jobs
 from bnrepro.sweep.slurm.pack import FILL, fill, share
 from bnrepro.sweep.slurm.parameters import SlurmConfig, check_text, submitit_parameters
 from bnrepro.sweep.worker import Task
-from bnrepro.training.record import PROGRESS, RESULT
 
 MANY_TIMES = 10_000
 """Requeues that submitit is to allow: each one is further on, as a run stops only after a step."""

@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny_runs import record, tiny_config, tiny_run
 
-from bnrepro.training.group import Member, run_group
-from bnrepro.training.interrupt import Interrupted, StopFlag
-from bnrepro.training.lockstep import Lockstep
-from bnrepro.training.record import CHECKPOINT
+from bnrepro.rundir.record import CHECKPOINT
+from bnrepro.training.lockstep.group import Member, run_group
+from bnrepro.training.lockstep.stacked import Lockstep
+from bnrepro.training.process.interrupt import Interrupted, StopFlag
 
 RUN = ("epochs=3", "evaluation.every=1", "tensorboard=true")
 
@@ -95,7 +95,7 @@ def test_a_seed_that_diverges_leaves_the_others_as_they_are(tmp_path, monkeypatc
             with torch.no_grad():
                 next(sessions[1].trainer.model.parameters()).fill_(float("nan"))
 
-    monkeypatch.setattr("bnrepro.training.group.Lockstep", OneBad)
+    monkeypatch.setattr("bnrepro.training.lockstep.group.Lockstep", OneBad)
     results = group(tmp_path / "bad", (0, 1, 2))
     assert [result["status"] for result in results] == ["completed", "diverged", "completed"]
     assert "at step 0 (epoch 1)" in results[1]["message"]

@@ -6,7 +6,7 @@ from torch import nn
 
 from bnrepro.models import build_model
 from bnrepro.norms import NORMS, NormLayers, find_factory
-from bnrepro.training.estimate import estimate
+from bnrepro.training.speed.estimate import estimate
 
 
 def test_flops_of_resnet50_are_the_known_ones():

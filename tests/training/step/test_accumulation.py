@@ -7,7 +7,7 @@ import torch
 
 from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, find_factory
-from bnrepro.training.accumulation import Accumulation
+from bnrepro.training.step.accumulation import Accumulation
 
 IMAGES, GROUP = 16, 4
 

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bnrepro.config.errors import UsageError
-from bnrepro.training.protocol import BatchSizes
+from bnrepro.training.batch_sizes import BatchSizes
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=10)

@@ -13,15 +13,15 @@ import torch
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.norms.batch_statistics import batch_statistics_layers
+from bnrepro.rundir.record import TENSORBOARD, Record, result_head
+from bnrepro.rundir.run_error import evaluation_due, is_final, last_errors, run_error
+from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
 from bnrepro.training.checkpoint import Position
-from bnrepro.training.device import peak_memory_bytes
-from bnrepro.training.interrupt import Interrupted, StopFlag
-from bnrepro.training.loop import Chunk, Diverged, Trainer
-from bnrepro.training.measure import evaluation_due, is_final, last_errors, run_error
-from bnrepro.training.record import TENSORBOARD, Record, result_head
+from bnrepro.training.process.device import peak_memory_bytes
+from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.session import Session
-from bnrepro.training.tensorboard import TensorBoard
+from bnrepro.training.trainer import Chunk, Diverged, Trainer
 
 NOTE_SECONDS = 5.0
 

@@ -13,10 +13,10 @@ import torch
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
 from bnrepro.training.checkpoint import Position
-from bnrepro.training.device import wait_for
-from bnrepro.training.lockstep import Lockstep
-from bnrepro.training.loop import Chunk
+from bnrepro.training.lockstep.stacked import Lockstep
+from bnrepro.training.process.device import wait_for
 from bnrepro.training.session import Session
+from bnrepro.training.trainer import Chunk
 
 Pause = Callable[[Chunk], None]
 

@@ -15,7 +15,7 @@ from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import config_hash, difference
 from bnrepro.config.schema import RunConfig
-from bnrepro.training.files import write_json, write_text
+from bnrepro.rundir.files import write_json, write_text
 
 CONFIG, OVERRIDES, ENV = "config.yaml", "overrides.txt", "env.json"
 METRICS, RESULT, TENSORBOARD = "metrics.jsonl", "result.json", "tensorboard"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_runs import tiny_config
 
-from bnrepro.training.device import prepare_device
+from bnrepro.training.process.device import prepare_device
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator has the option")

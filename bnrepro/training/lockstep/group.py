@@ -13,16 +13,16 @@ from typing import Any
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset, load_data
+from bnrepro.rundir.record import Record, check_same_config, read_result
 from bnrepro.training.checkpoint import Position
-from bnrepro.training.device import prepare_device, reset_peak_memory
-from bnrepro.training.environment import environment
-from bnrepro.training.interrupt import Interrupted, StopFlag
-from bnrepro.training.lockstep import Lockstep
-from bnrepro.training.loop import Chunk, Diverged
-from bnrepro.training.record import Record, check_same_config, read_result
+from bnrepro.training.lockstep.stacked import Lockstep
+from bnrepro.training.open_run import Report, Run, unheard
+from bnrepro.training.process.device import prepare_device, reset_peak_memory
+from bnrepro.training.process.environment import environment
+from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import OVER, failed_result, run
 from bnrepro.training.session import Session
-from bnrepro.training.under_way import Report, Run, unheard
+from bnrepro.training.trainer import Chunk, Diverged
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from bnrepro.config.errors import UsageError
-from bnrepro.sweep import lock
-from bnrepro.sweep.lock import exclusive
+from bnrepro.rundir import lock
+from bnrepro.rundir.lock import exclusive
 
 
 def test_who_writes_nothing_leaves_nothing(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnrepro.training.measure import evaluation_due, is_final, last_errors, run_error
+from bnrepro.rundir.run_error import evaluation_due, is_final, last_errors, run_error
 
 
 def final_epochs(epochs: int) -> list[int]:

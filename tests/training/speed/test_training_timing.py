@@ -5,7 +5,7 @@ from tiny_runs import tiny_config
 
 from bnrepro.data import load_data
 from bnrepro.training.session import Session
-from bnrepro.training.timing import at_standstill, time_steps, time_training
+from bnrepro.training.speed.timing import at_standstill, time_steps, time_training
 
 
 def test_timed_steps_leave_the_weights_where_they_are_and_count_whole_chunks() -> None:

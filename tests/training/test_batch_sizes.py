@@ -8,7 +8,7 @@ from torch import nn
 from bnrepro.config.compose import compose_config
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import NORMS, traits_of
-from bnrepro.training.protocol import BatchSizes, batch_sizes, steps_per_epoch
+from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
 from bnrepro.training.session import norm_layers, normalization_batch
 
 COUPLED = compose_config([]).protocol

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from bnrepro.training.under_way import Progress
+    from bnrepro.training.open_run import Progress
 
 RENEW_SECONDS = 0.5
 PLAIN_SECONDS = 30.0

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import bnrepro
-from bnrepro.training.device import device_name
+from bnrepro.training.process.device import device_name
 
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core", "scikit-learn")
 

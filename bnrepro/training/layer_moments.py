@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.training.distributed import World
+from bnrepro.training.process.distributed import World
 
 
 class Moments:

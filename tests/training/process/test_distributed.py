@@ -15,8 +15,8 @@ import torch
 from tiny_runs import image_folder
 
 from bnrepro.config.errors import UsageError
-from bnrepro.training.distributed import World, environment_of_processes
-from bnrepro.training.protocol import BatchSizes
+from bnrepro.training.batch_sizes import BatchSizes
+from bnrepro.training.process.distributed import World, environment_of_processes
 
 TINY = ["data.train_subset=128", "protocol=workers", "batch_size=2", "epochs=2", "tensorboard=false"]
 TINY += ["evaluation.statistics=[running,precise,batch]", "data.root=null"]
@@ -77,7 +77,7 @@ THREADS = """
 import sys
 from pathlib import Path
 from torch import nn, ones
-from bnrepro.training.distributed import processes_of_run
+from bnrepro.training.process.distributed import processes_of_run
 
 def threads():
     names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.data.feed import Feed
-from bnrepro.training.accumulation import Accumulation
-from bnrepro.training.capture import CapturedStep, Recorder
 from bnrepro.training.checkpoint import Position
-from bnrepro.training.distributed import World
 from bnrepro.training.optimizer import set_lr
+from bnrepro.training.process.distributed import World
+from bnrepro.training.step.accumulation import Accumulation
+from bnrepro.training.step.recorded import CapturedStep, Recorder
 
 
 @dataclass(frozen=True)
