@@ -19,7 +19,7 @@ FORMATS = ("png", "svg")
 LINES = {
     "limit": ("limit: the bare step", Style("#1A1A1A", "^", ":")),
     "ours": ("bnrepro", Style("#0072B2", "o", "-")),
-    "tutorial": ("tutorial loop", Style("#D55E00", "s", "--")),
+    "tutorial": ("tutorial loop, at its fastest", Style("#D55E00", "s", "--")),
 }
 PANEL = 3.2
 """Inches."""

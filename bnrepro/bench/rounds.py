@@ -11,7 +11,7 @@ from bnrepro.bench.flops import matrix_products
 from bnrepro.bench.limit import bare_steps
 from bnrepro.bench.ours import training_loop
 from bnrepro.bench.processes import Together, side_by_side
-from bnrepro.bench.tutorial import LOADER_WORKERS, tutorial_loop
+from bnrepro.bench.tutorial import Way, tutorial_loop, ways
 from bnrepro.sweep.plan import Cell
 
 
@@ -37,8 +37,8 @@ class Measured:
     ours: list[Together] = field(default_factory=list)
     tutorial: list[Together] = field(default_factory=list)
     limit: list[Together] = field(default_factory=list)
-    loader_workers: int | None = None
-    """The best number of loader workers, once it is known."""
+    way: Way | None = None
+    """The tutorial loop's fastest way, once it is known."""
     lockstep: int | None = None
     """The best number of seeds in lockstep, once it is known."""
 
@@ -123,18 +123,17 @@ def _measure_limit(one: Measured, settings: Settings) -> None:
 
 
 def _measure_tutorial(one: Measured, settings: Settings) -> None:
-    """In the first round with each number of loader workers, then with the best one."""
-    tried = LOADER_WORKERS if one.loader_workers is None else (one.loader_workers,)
+    """In the first round in each of its ways, then in the fastest one."""
     speeds = {
-        workers: side_by_side(
+        way: side_by_side(
             tutorial_loop,
             one.cell.config,
             settings.seconds,
             jobs=1,
             gpus=min(1, settings.gpus),
-            loader_workers=workers,
+            way=way,
         )
-        for workers in tried
+        for way in (ways() if one.way is None else (one.way,))
     }
-    one.loader_workers = max(speeds, key=lambda workers: speeds[workers].per_second)
-    one.tutorial.append(speeds[one.loader_workers])
+    one.way = max(speeds, key=lambda way: speeds[way].per_second)
+    one.tutorial.append(speeds[one.way])

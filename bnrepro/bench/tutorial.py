@@ -6,6 +6,7 @@ import os
 import resource
 import warnings
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,6 +27,28 @@ from bnrepro.training.session import build_network, norm_layers, with_precision
 from bnrepro.training.speed.timing import at_standstill, time_steps
 
 LOADER_WORKERS = (0, 2, 4)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the loop is run: what its authors would try."""
+
+    threads: int
+    """Of torch in the training process."""
+    loader_workers: int
+
+    def __str__(self) -> str:
+        return f"{self.threads} × {self.loader_workers}"
+
+
+def ways() -> list[Way]:
+    """One thread and all of them (torch's default), with each number of loader workers.
+
+    On a shared virtual machine torch's threads wait for each other as soon as something else takes a core:
+    3 to 300 images/s were seen for the same loop. A loop that stands still is not an opponent.
+    """
+    threads = sorted({1, len(os.sched_getaffinity(0))})
+    return [Way(number, workers) for number in threads for workers in LOADER_WORKERS]
 
 
 class ImageSet(TorchDataset):
@@ -57,12 +80,10 @@ def image_set(config: DataConfig) -> ImageSet:
     return ImageSet(dataset, transforms.Compose(steps))
 
 
-def tutorial_loop(
-    config: RunConfig, seconds: float, start: Callable[[], object], *, loader_workers: int
-) -> Speed:
-    """One process on all cores, a `DataLoader`, the same model, eager, `loss.item()` after each step."""
+def tutorial_loop(config: RunConfig, seconds: float, start: Callable[[], object], *, way: Way) -> Speed:
+    """One process, a `DataLoader`, the same model, eager, `loss.item()` after each step."""
     device = resolve_device(config.device)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))  # torch's default, whatever OMP_NUM_THREADS says
+    torch.set_num_threads(way.threads)
     torch.backends.cudnn.benchmark = True
     reset_peak_memory(device)
     size = batch_sizes(config.protocol, config.batch_size).sgd_batch_size
@@ -73,20 +94,20 @@ def tutorial_loop(
         batch_size=size,
         shuffle=True,
         drop_last=True,
-        num_workers=loader_workers,
+        num_workers=way.loader_workers,
         pin_memory=device.type == "cuda",
         # as scripts have it on Linux; this process would hand on its own way of starting others
-        multiprocessing_context="fork" if loader_workers else None,
+        multiprocessing_context="fork" if way.loader_workers else None,
     )
     steps = _training(at_standstill(config), loader, device)
-    for _ in range(2 * loader_workers + 3):  # the loader's workers have no head start any more
+    for _ in range(2 * way.loader_workers + 3):  # the loader's workers have no head start any more
         next(steps)
     start()
     count, elapsed = time_steps(lambda: next(steps), seconds, device)
     steps.close()  # ends the loader's processes, so that their memory is known
     memory = peak_memory_bytes(device)
     if device.type != "cuda":
-        memory += loader_workers * _peak_of_ended_processes()
+        memory += way.loader_workers * _peak_of_ended_processes()
     return Speed(count * size, elapsed, memory)
 
 

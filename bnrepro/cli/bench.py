@@ -15,8 +15,8 @@ DEFAULT_EXPERIMENT = "experiment=cifar10_quick"
 KINDS = ("ours", "tutorial", "limit")
 LEGEND = (
     "training images per second, median (lowest–highest round): (a) bnrepro's workers; (b) the tutorial loop "
-    "with its best number of loader workers; (c) forward, backward and step on one batch that is there "
-    "already. Memory: peak of a process of a/b/c. Of peak: a's share of the matrix products'"
+    "in its fastest way: torch's threads × loader workers; (c) forward, backward and step on one batch that "
+    "is there already. Memory: peak of a process of a/b/c. Of peak: a's share of the matrix products'"
 )
 QUICK_NORMS, QUICK_SIZES = ("bn",), (1, 4, 16, 128)
 
@@ -74,8 +74,9 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         memory = "/".join(f"{row[f'{kind}_peak_memory_bytes'] / 1e6:.0f}" for kind in KINDS)
         steps = (str(row["lockstep"]), f"{row['ours_milliseconds_per_model_step']:.3f}") if together else ()
         share = f"{row['share_of_matrix_peak']:.1%}"
-        rows.append((f"{row['norm']}-b{row['batch_size']}", *speeds, *ratios, memory, share, *steps))
-    right = ["a bnrepro", "b tutorial", "c limit", "a/b", "a/c", "memory MB", "of peak"]
+        way = f"{row['tutorial_threads']} × {row['loader_workers']}"
+        rows.append((f"{row['norm']}-b{row['batch_size']}", *speeds, way, *ratios, memory, share, *steps))
+    right = ["a bnrepro", "b tutorial", "c limit", "b's way", "a/b", "a/c", "memory MB", "of peak"]
     right += ["lockstep", "ms per model and step"] if together else []
     return columns(("cell", *right), rows, right)
 

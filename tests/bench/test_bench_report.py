@@ -11,6 +11,7 @@ from bnrepro.bench.figure import write_figure
 from bnrepro.bench.processes import Speed, Together
 from bnrepro.bench.report import bench_report, describe_machine, ratio, spread, write_report
 from bnrepro.bench.rounds import Evaluated, Measured, Outcome, Settings, measure_rounds
+from bnrepro.bench.tutorial import Way, ways
 from bnrepro.config.compose import compose_config
 from bnrepro.sweep.plan import Axes, plan_sweep
 
@@ -36,7 +37,7 @@ def report() -> dict[str, Any]:
             ours=together(300.0, 330.0, 270.0),
             tutorial=together(100.0, 110.0, 100.0, memory=700),
             limit=together(400.0, 330.0, 300.0),
-            loader_workers=2,
+            way=Way(threads=1, loader_workers=2),
             lockstep=4,
         )
         for cell in plan.cells
@@ -68,6 +69,24 @@ def test_a_number_in_lockstep_that_does_not_train_ends_no_benchmark(monkeypatch:
     assert [line for line in told if "round" not in line] == [
         "4 seeds in lockstep do not train: the memory is full"
     ]
+
+
+def test_the_tutorial_loop_is_measured_at_its_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ratio to a loop whose threads wait for each other would be believed, and is not a result."""
+    asked: list[Way | None] = []
+
+    def side_by_side(measure: Any, *settings: Any, way: Way | None = None, **others: Any) -> Together:
+        if way is not None:
+            asked.append(way)
+        return together(300.0 if way == Way(1, 2) else 100.0)[0]
+
+    monkeypatch.setattr("bnrepro.bench.rounds.side_by_side", side_by_side)
+    (cell,) = plan_sweep(["data=cifar10"], Axes(("bn",), (4,), (0,)), 1024).cells
+    found = measure_rounds([cell], Settings(3, 1.0, 1, 0, [1]), lambda line: None).cells[0]
+    assert asked == [*ways(), Way(1, 2), Way(1, 2)]
+    assert {way.loader_workers for way in ways() if way.threads == 1} == {0, 2, 4}
+    assert found.way == Way(1, 2)
+    assert [one.per_second for one in found.tutorial] == [300.0] * 3
 
 
 def test_a_ratio_is_taken_within_each_round_and_not_between_medians() -> None:
