@@ -21,8 +21,7 @@ import torch
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
-from bnrepro.data.moments import channel_moments
-from bnrepro.data.registry import Split
+from bnrepro.data.resident import Split, channel_moments
 
 FORMAT = 1
 """Part of every key: goes up when the meaning of the files changes."""

@@ -18,7 +18,8 @@ from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import FORMAT, Source, cache_folder, cached, check_budget, locked
 from bnrepro.data.folder_tree import FolderTree, scan_tree
 from bnrepro.data.image_folder import Size, load_tree
-from bnrepro.data.registry import Dataset, ResidentDataset, refuse_image_size, register
+from bnrepro.data.registry import Dataset, refuse_image_size, register
+from bnrepro.data.resident import ResidentDataset
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 SIDE = 32

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from bnrepro.config.schema import DataConfig
-from bnrepro.data.moments import channel_moments
-from bnrepro.data.registry import Dataset, ResidentDataset, Split, refuse_image_size, register
+from bnrepro.data.registry import Dataset, refuse_image_size, register
+from bnrepro.data.resident import ResidentDataset, Split, channel_moments
 from bnrepro.data.subset import balanced_subset
 
 TEST_IMAGES = 360

@@ -13,7 +13,8 @@ from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import Source, cached, check_budget
 from bnrepro.data.decode import decode_files
 from bnrepro.data.folder_tree import FolderSplit, FolderTree, scan_tree
-from bnrepro.data.registry import Dataset, ResidentDataset, register
+from bnrepro.data.registry import Dataset, register
+from bnrepro.data.resident import ResidentDataset
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.errors import UsageError
+from bnrepro.config.registry import Registry
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.feed import Feed
-from bnrepro.data.resident import ResidentFeed
 from bnrepro.data.subset import balanced_subset
 
 
@@ -35,30 +35,6 @@ class Images(Protocol):
     def take(self, indices: Tensor) -> Self:
         """The images with these indices, in this order."""
         ...
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images `(N, H, W, C)` uint8 and their labels `(N,)` int64."""
-
-    stored: Tensor
-    """`(M, H, W, C)` uint8: the images, or more than those."""
-    labels: Tensor
-    rows: Tensor | None = None
-    """Of a subset: which of the stored images are its own, `(N,)` int64. What is stored is not copied: it may
-    be mapped into memory, and shared with other processes."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def images(self) -> Tensor:
-        """A subset's are copied."""
-        return self.stored if self.rows is None else self.stored[self.rows]
-
-    def take(self, indices: Tensor) -> Split:
-        rows = indices if self.rows is None else self.rows[indices]
-        return Split(self.stored, self.labels[indices], rows)
 
 
 @dataclass(frozen=True)
@@ -86,39 +62,11 @@ class Dataset(ABC):
         """Batches of the training and of the test set on `device`."""
 
 
-@dataclass(frozen=True)
-class ResidentDataset(Dataset):
-    """A data set in memory, or mapped into it: the pages are shared between processes."""
-
-    train: Split
-    test: Split
-
-    @property
-    def in_channels(self) -> int:
-        return self.train.stored.shape[-1]
-
-    def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
-        def feed(split: Split) -> ResidentFeed:
-            return ResidentFeed(split, self.mean, self.std, config.padding, config.augment, device)
-
-        return feed(self.train), feed(self.test)
-
-
 Loader = Callable[[DataConfig], Dataset]
 
-DATA: dict[str, Loader] = {}
-
-
-def register(name: str) -> Callable[[Loader], Loader]:
-    """Decorator: put a loader into `DATA` under `name`."""
-
-    def add(loader: Loader) -> Loader:
-        if name in DATA:
-            raise ValueError(f"two data sets are called {name!r}")
-        DATA[name] = loader
-        return loader
-
-    return add
+DATA = Registry[Loader]("data")
+"""Every data set of the package by the name that configs and the command line use."""
+register = DATA.register
 
 
 @lru_cache(maxsize=4)
@@ -128,8 +76,7 @@ def load_data(config: DataConfig) -> Dataset:
     Kept per process: the next cell of a sweep in the same worker costs nothing. Files that change under
     a running process are seen by the next one. Raises `UsageError` for what the user can mend.
     """
-    check_choice("data", config.name, sorted(DATA))
-    dataset = DATA[config.name](config)
+    dataset = DATA.find(config.name)(config)
     if config.train_subset is None:
         return dataset
     indices = balanced_subset(dataset.train.labels, config.train_subset, config.subset_seed)

@@ -1,86 +1,84 @@
-"""Batches from images that lie on the device, and the random draws of an epoch.
-
-DESIGN §7, random streams: an epoch's draws are a table made on the CPU from (seed, epoch) and indexed by
-position in the epoch, so that a cell means the same run on any device, alone or in a sweep.
-"""
+"""Data sets whose images are in memory, and batches of those that lie on the device."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bnrepro.config.errors import check_choice
-from bnrepro.config.validate import AUGMENTATIONS
-from bnrepro.data.feed import Batch, Part
+from bnrepro.config.schema import DataConfig
+from bnrepro.data.draws import EpochTable, epoch_table
+from bnrepro.data.feed import Batch, Feed, Part
+from bnrepro.data.registry import Dataset
 
-if TYPE_CHECKING:
-    from bnrepro.data.registry import Split
+COUNTED_AT_ONCE = 4096
+"""Images: memory stays small for sets larger than it."""
 
 
 @dataclass(frozen=True)
-class EpochTable:
-    """The draws of one epoch, each `(n,)`, made on the CPU: entry i belongs to its i-th image."""
+class Split:
+    """Images `(N, H, W, C)` uint8 and their labels `(N,)` int64."""
 
-    order: Tensor
-    """int64: which image comes at each position."""
-    dy: Tensor
-    """int64, 0…2·padding: first row of the crop in the padded image; `padding` is the image itself."""
-    dx: Tensor
-    """int64, 0…2·padding: first column of the crop."""
-    flip: Tensor
-    """bool: mirrored left to right, after the crop."""
+    stored: Tensor
+    """`(M, H, W, C)` uint8: the images, or more than those."""
+    labels: Tensor
+    rows: Tensor | None = None
+    """Of a subset: which of the stored images are its own, `(N,)` int64. What is stored is not copied: it may
+    be mapped into memory, and shared with other processes."""
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.labels)
 
-    def to(self, device: torch.device) -> EpochTable:
-        return EpochTable(*(draws.to(device) for draws in (self.order, self.dy, self.dx, self.flip)))
+    @property
+    def images(self) -> Tensor:
+        """A subset's are copied."""
+        return self.stored if self.rows is None else self.stored[self.rows]
+
+    def take(self, indices: Tensor) -> Split:
+        rows = indices if self.rows is None else self.rows[indices]
+        return Split(self.stored, self.labels[indices], rows)
 
 
-def random_stream(*names: object) -> np.random.Generator:
-    """A generator of its own for these names.
+@dataclass(frozen=True)
+class ResidentDataset(Dataset):
+    """A data set in memory, or mapped into it: the pages are shared between processes."""
 
-    Seeded with 256 bits of their hash: sums such as seed + epoch share streams between seeds, and torch's
-    CPU generator keeps only 32 bits of its seed.
+    train: Split
+    test: Split
+
+    @property
+    def in_channels(self) -> int:
+        return self.train.stored.shape[-1]
+
+    def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
+        def feed(split: Split) -> ResidentFeed:
+            return ResidentFeed(split, self.mean, self.std, config.padding, config.augment, device)
+
+        return feed(self.train), feed(self.test)
+
+
+def channel_moments(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of `images: (N, H, W, C)` uint8 scaled to 0…1, one value per channel.
+
+    From the counts of the 256 values: exact, whatever the order. A channel with one value only has the
+    standard deviation 1, so that normalizing it gives 0.
     """
-    digest = hashlib.sha256("/".join(map(str, names)).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest, "little"))
-
-
-def epoch_table(
-    seed: int, epoch: int, images: int, padding: int, augment: str, stream: str = "train"
-) -> EpochTable:
-    """The draws of `epoch` for a set of `images` images.
-
-    `augment`: `none`, `crop` (a window of the image's size at a random place of the image with `padding`
-    zero pixels around it) or `crop_flip` (and mirrored in half of the cases). `stream` keeps draws for
-    another purpose apart: statistics `precise` have an order and crops of their own. Equal arguments give
-    equal tables; the order does not depend on `augment`. Raises `UsageError` for another `augment`.
-    """
-    check_choice("data.augment", augment, AUGMENTATIONS)
-    rng = random_stream("bnrepro-epoch", stream, seed, epoch)
-    order = torch.from_numpy(rng.permutation(images))
-    if augment == "none":
-        unmoved = torch.full((images,), padding)
-        return EpochTable(order, unmoved, unmoved, torch.zeros(images, dtype=torch.bool))
-    offsets = torch.from_numpy(rng.integers(0, 2 * padding + 1, size=(2, images)))
-    flip = torch.from_numpy(rng.random(images) < 0.5)
-    return EpochTable(order, offsets[0], offsets[1], flip & (augment == "crop_flip"))
-
-
-def evaluation_order(images: int) -> Tensor:
-    """One shuffled order `(images,)` int64 that depends on nothing but the number of images.
-
-    For statistics `batch`: test sets are sorted by class, and a batch of one class is no batch.
-    """
-    return torch.from_numpy(random_stream("bnrepro-evaluation", images).permutation(images))
+    channels = images.shape[-1]
+    counts = np.zeros((channels, 256), dtype=np.int64)
+    for start in range(0, len(images), COUNTED_AT_ONCE):
+        pixels = images[start : start + COUNTED_AT_ONCE].numpy()
+        for channel in range(channels):
+            counts[channel] += np.bincount(pixels[..., channel].ravel(), minlength=256)
+    weights = counts / counts.sum(axis=1, keepdims=True)
+    values = np.arange(256) / 255
+    mean = weights @ values
+    variance = (weights * (values - mean[:, None]) ** 2).sum(axis=1)
+    std = np.where((counts > 0).sum(axis=1) > 1, np.sqrt(variance), 1.0)
+    return tuple(mean.tolist()), tuple(std.tolist())
 
 
 class ResidentFeed:
@@ -102,7 +100,6 @@ class ResidentFeed:
         device: torch.device | str,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        check_choice("data.augment", augment, AUGMENTATIONS)
         on_cpu = torch.device(device).type == "cpu"
         self.images = split.stored if on_cpu else split.images.to(device)
         self.rows = split.rows if on_cpu else None

@@ -7,29 +7,20 @@ arguments that `configs/model/<name>.yaml` gives a value.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
 from bnrepro.config.errors import UsageError
+from bnrepro.config.registry import Registry
 from bnrepro.norms import NormLayers, find_factory
 
 ModelFactory = Callable[..., nn.Module]
 
-MODELS: dict[str, ModelFactory] = {}
-
-
-def register(name: str) -> Callable[[ModelFactory], ModelFactory]:
-    """Decorator: put a factory into `MODELS` under `name`."""
-
-    def add(factory: ModelFactory) -> ModelFactory:
-        if name in MODELS:
-            raise ValueError(f"two models are called {name!r}")
-        MODELS[name] = factory
-        return factory
-
-    return add
+MODELS = Registry[ModelFactory]("model")
+"""Every model of the package by the name that configs and the command line use."""
+register = MODELS.register
 
 
 def build_model(
@@ -47,18 +38,17 @@ def build_model(
     are wanted. `zero_init_last` starts the weight of each block's last norm at 0, for the norms that have
     one (Goyal et al. 2017, §5.1). Raises `UsageError` for an unknown name or option.
     """
-    if name not in MODELS:
-        raise UsageError(f"model={name}: no such model; choices: {', '.join(MODELS)}")
-    factory = MODELS[name]
+    factory = MODELS.find(name)
     accepted = set(inspect.signature(factory).parameters) - {"layers", "num_classes", "in_channels"}
     if unknown := sorted(set(options) - accepted):
         raise UsageError(f"model {name} has no option {unknown[0]}; choices: {', '.join(sorted(accepted))}")
     layers = norm if isinstance(norm, NormLayers) else NormLayers(_norm_factory(norm))
     model = factory(layers, num_classes=num_classes, in_channels=in_channels, **options)
+    blocks = residual_blocks(model)
     if zero_init_last:
-        _zero_last_norms(model)
+        _zero_last_norms(blocks)
     if layers.traits.initialize is not None:
-        layers.traits.initialize(model)
+        layers.traits.initialize(model, blocks)
     return model
 
 
@@ -71,8 +61,8 @@ def residual_blocks(model: nn.Module) -> list[nn.Module]:
     return [m for m in model.modules() if hasattr(m, "branch_convs")]
 
 
-def _zero_last_norms(model: nn.Module) -> None:
-    for block in residual_blocks(model):
+def _zero_last_norms(blocks: Sequence[nn.Module]) -> None:
+    for block in blocks:
         weight = getattr(block.last_norm(), "weight", None)  # type: ignore[operator]
         if weight is not None:
             nn.init.zeros_(weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -44,15 +45,12 @@ class ScalarAffine(ScalarBias):
 
 
 @torch.no_grad()
-def fixup_initialize(model: nn.Module) -> None:
+def fixup_initialize(model: nn.Module, blocks: Sequence[nn.Module]) -> None:
     """Fixup initialization (Zhang et al. 2019, §3) of a network whose convolutions are initialized already.
 
     With L residual blocks of m convolutions: the last convolution of each branch and the classifier (the last
     linear layer) start at 0, the branch's other convolutions are scaled by L^(−1 / (2m − 2)).
     """
-    from bnrepro.models import residual_blocks  # models import norms
-
-    blocks = residual_blocks(model)
     for block in blocks:
         *others, last = block.branch_convs()  # type: ignore[operator]
         for conv in others:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from bnrepro.config.errors import UsageError
+from bnrepro.config.registry import Registry
 
 Factory = Callable[..., nn.Module]
 F = TypeVar("F", bound=Factory)
@@ -49,8 +50,9 @@ class Traits:
     mixed: Callable[[nn.Module, Tensor, Tensor], nn.Module] | None = None
     """Makes from one of its layers the same with normalization batches that are data (`MixedBatchNorm`): in
     lockstep it then trains with several of them side by side."""
-    initialize: Callable[[nn.Module], None] | None = None
-    """Called once with the finished network."""
+    initialize: Callable[[nn.Module, Sequence[nn.Module]], None] | None = None
+    """Called once with the finished network and its residual blocks, each with `branch_convs()` and
+    `last_norm()`."""
 
 
 def traits(**asks: Any) -> Callable[[F], F]:
@@ -68,7 +70,7 @@ def traits_of(factory: Factory) -> Traits:
     return getattr(factory, "traits", Traits())
 
 
-NORMS: dict[str, Factory] = {}
+NORMS = Registry[Factory]("norm")
 """Every norm of the package by the name that configs, figures and the command line use."""
 
 
@@ -76,10 +78,8 @@ def register(name: str, **asks: Any) -> Callable[[F], F]:
     """Decorator: put a factory into `NORMS` under `name`, with the `Traits` it asks for."""
 
     def add(factory: F) -> F:
-        if name in NORMS:
-            raise ValueError(f"two norms are called {name!r}")
-        NORMS[name] = traits(**asks)(factory)
-        return factory
+        NORMS.register(name)(factory)
+        return traits(**asks)(factory)
 
     return add
 
@@ -87,9 +87,7 @@ def register(name: str, **asks: Any) -> Callable[[F], F]:
 def find_factory(name: str, reference: str | None = None) -> Factory:
     """The factory called `name`, or the one that `reference` ("module:callable") points to."""
     if reference is None:
-        if name not in NORMS:
-            raise UsageError(f"norm={name}: no such norm; choices: {', '.join(sorted(NORMS))}")
-        return NORMS[name]
+        return NORMS.find(name)
     module, _, attribute = reference.partition(":")
     try:
         factory = getattr(importlib.import_module(module), attribute)

@@ -15,8 +15,7 @@ from rich.text import Text
 from bnrepro.rundir.describe import describe
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.plan import Cell
-from bnrepro.training.open_run import Progress
-from bnrepro.training.progress import clock
+from bnrepro.training.progress import Progress, clock
 
 PLAIN_SECONDS = 30.0
 MARKS = {"completed": "✓", "diverged": "∞", "failed": "✗"}

@@ -16,9 +16,9 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.lock import exclusive
 from bnrepro.training.lockstep.group import Member, run_group
-from bnrepro.training.open_run import Progress
 from bnrepro.training.process.device import resolve_device
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
+from bnrepro.training.progress import Progress
 from bnrepro.training.run import failed_result
 
 REPORT_SECONDS = 0.2

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bnrepro.data.draws import evaluation_order
 from bnrepro.data.feed import Feed
-from bnrepro.data.resident import evaluation_order
 from bnrepro.norms.batch_statistics import batch_statistics_layers, looking_on, replaced_buffers
 from bnrepro.training.layer_moments import LayerMoments, observed_moments
 from bnrepro.training.process.distributed import World

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -17,31 +16,14 @@ from bnrepro.rundir.record import TENSORBOARD, Record, result_head
 from bnrepro.rundir.run_error import evaluation_due, is_final, last_errors, run_error
 from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
-from bnrepro.training.checkpoint import Position
+from bnrepro.training.position import Position
 from bnrepro.training.process.device import peak_memory_bytes
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
+from bnrepro.training.progress import Progress, Report
 from bnrepro.training.session import Session
 from bnrepro.training.trainer import Chunk, Diverged, Trainer
 
 NOTE_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a watcher is told."""
-
-    step: int
-    total_steps: int
-    epoch: int
-    images_per_second: float
-    error: float | None
-
-
-Report = Callable[[Progress], None]
-
-
-def unheard(progress: Progress) -> None:
-    """Where nobody listens."""
 
 
 @dataclass(eq=False)

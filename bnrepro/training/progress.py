@@ -1,17 +1,38 @@
-"""The progress of one run on the terminal: a line that renews itself, or plain lines."""
+"""The progress of one run: what is reported, and how it is shown on the terminal. Imports no torch."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from bnrepro.training.open_run import Progress
+from typing import Self
 
 RENEW_SECONDS = 0.5
 PLAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is."""
+
+    step: int
+    """Finished steps of the whole run."""
+    total_steps: int
+    epoch: int
+    """The epoch of the last step, from 1."""
+    images_per_second: float
+    error: float | None
+    """In percent, of the last evaluation; None before the first."""
+
+
+Report = Callable[[Progress], None]
+"""Called between steps."""
+
+
+def no_report(progress: Progress) -> None:
+    """Does nothing."""
 
 
 def clock(seconds: float) -> str:
@@ -25,7 +46,9 @@ def clock(seconds: float) -> str:
 
 
 class ProgressLine:
-    """Give it to `run` as `report`; use as a context manager, so that the line is ended."""
+    """A line that renews itself; where stderr is not a terminal, a plain line now and then.
+
+    Give it to `run` as `report`; use as a context manager, so that the line is ended."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()

@@ -14,11 +14,12 @@ from bnrepro.data import load_data
 from bnrepro.norms import find_factory, traits_of
 from bnrepro.rundir.record import Record, check_same_config, read_result, result_head
 from bnrepro.training.batch_sizes import batch_sizes
-from bnrepro.training.open_run import Report, Run, unheard
+from bnrepro.training.open_run import Run
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.distributed import World
 from bnrepro.training.process.environment import environment
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
+from bnrepro.training.progress import Report, no_report
 from bnrepro.training.session import ALONE, Session
 
 OVER = ("completed", "diverged")
@@ -31,7 +32,7 @@ def run(
     overrides: Sequence[str] = (),
     resume: bool = True,
     stop: StopFlag | None = None,
-    report: Report = unheard,
+    report: Report = no_report,
     world: World = ALONE,
 ) -> dict[str, Any]:
     """Train and evaluate one cell in `directory`, and return its `result.json`.

@@ -16,15 +16,16 @@ from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, Traits, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.evaluation import Evaluator
 from bnrepro.training.initial_weights import initial_weights
 from bnrepro.training.optimizer import build_optimizer
+from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
 from bnrepro.training.schedule import lr_schedule, scaled_lr
 from bnrepro.training.step.accumulation import Accumulation
 from bnrepro.training.step.cpu_replay import WORTH_STEPS, operations
-from bnrepro.training.step.recorded import Recorder, cuda_graph
+from bnrepro.training.step.cuda_graph import cuda_graph
+from bnrepro.training.step.recorded import Recorder
 from bnrepro.training.trainer import Trainer
 
 ALONE = World()

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.data.feed import Feed
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.optimizer import set_lr
+from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
 from bnrepro.training.step.accumulation import Accumulation
 from bnrepro.training.step.recorded import CapturedStep, Recorder

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bnrepro.data.registry import Split
-from bnrepro.data.resident import ResidentFeed, epoch_table
+from bnrepro.data.draws import epoch_table
+from bnrepro.data.resident import ResidentFeed, Split
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.registry import Split
-from bnrepro.data.resident import EpochTable, ResidentFeed, epoch_table, evaluation_order
+from bnrepro.data.draws import EpochTable, epoch_table, evaluation_order
+from bnrepro.data.resident import ResidentFeed, Split
 
 SEEDS = st.integers(0, 2**40)
 
@@ -58,7 +58,7 @@ def test_draws_are_uniform():
 
 def test_draws_are_those_of_every_other_process_and_version():
     """A checkpoint holds epoch and step only: draws that changed would change what it resumes."""
-    code = "from bnrepro.data.resident import epoch_table as t; x = t(3, 7, 6, 4, 'crop_flip'); "
+    code = "from bnrepro.data.draws import epoch_table as t; x = t(3, 7, 6, 4, 'crop_flip'); "
     code += "print(x.order.tolist(), x.dy.tolist(), x.dx.tolist(), x.flip.int().tolist())"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[3, 4, 0, 1, 2, 5] [4, 3, 4, 2, 4, 0] [3, 5, 3, 0, 3, 1] [1, 0, 1, 1, 0, 1]"

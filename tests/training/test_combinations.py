@@ -10,7 +10,7 @@ from tiny_runs import folder_overrides, image_folder, tiny_config
 from bnrepro.config.compose import choices
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import load_data
-from bnrepro.training.checkpoint import Position
+from bnrepro.training.position import Position
 from bnrepro.training.session import Session
 
 DATA = ("digits", "image_folder")

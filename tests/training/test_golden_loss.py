@@ -9,7 +9,7 @@ import torch
 from tiny_runs import tiny_config
 
 from bnrepro.data import load_data
-from bnrepro.training.checkpoint import Position
+from bnrepro.training.position import Position
 from bnrepro.training.session import Session
 
 STEPS = 20

@@ -7,7 +7,7 @@ import torch
 from tiny_runs import tiny_config
 
 from bnrepro.data import load_data
-from bnrepro.data.resident import epoch_table
+from bnrepro.data.draws import epoch_table
 from bnrepro.models import build_model
 from bnrepro.training.initial_weights import initial_weights
 from bnrepro.training.session import Session

@@ -12,8 +12,8 @@ from tiny_runs import TINY, call, record, start, tiny_config, tiny_run
 from bnrepro.data.resident import ResidentFeed
 from bnrepro.norms import NORMS, traits_of
 from bnrepro.training.checkpoint import load
-from bnrepro.training.open_run import Progress
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
+from bnrepro.training.progress import Progress
 
 BATCH_NORMS = sorted(name for name, factory in NORMS.items() if traits_of(factory).batch_statistics)
 """Norms with a state beside their parameters."""

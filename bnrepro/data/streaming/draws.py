@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnrepro.data.resident import random_stream
+from bnrepro.data.draws import random_stream
 
 TRIES = 10
 """Windows that a random resized crop tries before it takes the centre (torchvision's number)."""

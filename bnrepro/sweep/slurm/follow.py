@@ -11,7 +11,7 @@ from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.slurm.states import slurm_status
 from bnrepro.sweep.status import CellStatus, read_progress
 from bnrepro.sweep.view import View
-from bnrepro.training.open_run import Progress
+from bnrepro.training.progress import Progress
 
 POLL_SECONDS = 10.0
 """Many users ask one controller."""

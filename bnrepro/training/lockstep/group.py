@@ -14,12 +14,13 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset, load_data
 from bnrepro.rundir.record import Record, check_same_config, read_result
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.lockstep.stacked import Lockstep
-from bnrepro.training.open_run import Report, Run, unheard
+from bnrepro.training.open_run import Run
+from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.environment import environment
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
+from bnrepro.training.progress import Report, no_report
 from bnrepro.training.run import OVER, failed_result, run
 from bnrepro.training.session import Session
 from bnrepro.training.trainer import Chunk, Diverged
@@ -31,7 +32,7 @@ class Member:
 
     config: RunConfig
     directory: Path
-    report: Report = unheard
+    report: Report = no_report
 
 
 def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: StopFlag) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from torch.func import functional_call, vmap
 
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.norms.mixed_batches import averaging
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.optimizer import MOMENTUM, build_optimizer, momentum_buffers, set_lr
+from bnrepro.training.position import Position
 from bnrepro.training.process.device import wait_for
 from bnrepro.training.session import Session, with_precision
 from bnrepro.training.step.recorded import CapturedStep

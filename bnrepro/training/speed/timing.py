@@ -12,8 +12,8 @@ import torch
 
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.lockstep.stacked import Lockstep
+from bnrepro.training.position import Position
 from bnrepro.training.process.device import wait_for
 from bnrepro.training.session import Session
 from bnrepro.training.trainer import Chunk

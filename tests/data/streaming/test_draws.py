@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnrepro.data.resident import epoch_table
+from bnrepro.data.draws import epoch_table
 from bnrepro.data.streaming.draws import TRIES, WINDOW, crop_window, stream_draws
 
 

@@ -9,8 +9,8 @@ from bnrepro.data import load_data
 from bnrepro.data.resident import ResidentFeed
 from bnrepro.norms import NORMS, traits_of
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.lockstep.stacked import Lockstep
+from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device
 from bnrepro.training.session import Session
 

@@ -15,12 +15,12 @@ from torch import nn
 
 from bnrepro.config.compose import choices
 from bnrepro.data import load_data
-from bnrepro.training.checkpoint import Position
 from bnrepro.training.lockstep.stacked import Lockstep
+from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device
 from bnrepro.training.session import Session
 from bnrepro.training.step.cpu_replay import operations
-from bnrepro.training.step.recorded import WARM_UP_STEPS
+from bnrepro.training.step.cuda_graph import WARM_UP_STEPS
 
 RUN = ("data.train_subset=64", "batch_size=8", "epochs=2")
 PROTOCOLS = choices("protocol")
