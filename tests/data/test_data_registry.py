@@ -31,7 +31,7 @@ def test_unknown_name_lists_the_choices(data_config):
 
 
 def test_two_data_sets_of_one_name_are_refused():
-    with pytest.raises(ValueError, match="'digits'"):
+    with pytest.raises(ValueError, match="data=digits: is registered twice"):
         register("digits")(lambda config: None)
     assert DATA["digits"].__name__ == "load_digits"
 
