@@ -78,7 +78,8 @@ def quoted(text: str) -> str:
 def choices(group: str, config_dir: Path | None = None) -> list[str]:
     """The YAML files of a config group, ours and the user's."""
     folders = [config_directory() / group, *([config_dir / group] if config_dir else [])]
-    return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
+    return sorted(name for name in names if not name.startswith("_"))  # _base is part of others
 
 
 def norm_options(name: str, config_dir: Path | None = None) -> list[str]:

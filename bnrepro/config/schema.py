@@ -55,6 +55,8 @@ class DataConfig:
     """Zero pixels on each side before the random crop."""
     base_lr: float
     """What `optimizer.base_lr` is unless set: the rate found for this data set, one for every norm."""
+    test_images: int | None = None
+    """Size of the test set, of data sets whose source has no split; None: the source's own test set."""
     stream: StreamConfig | None = None
     """Only of data sets that are streamed."""
 

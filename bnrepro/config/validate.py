@@ -44,6 +44,7 @@ def _check_numbers(config: RunConfig) -> None:
         ("threads", config.threads, 1),
         ("micro_batch_size", config.micro_batch_size, 1),
         ("seed", config.seed, 0),
+        ("data.test_images", config.data.test_images, 1),
         ("data.train_subset", config.data.train_subset, 1),
         ("data.subset_seed", config.data.subset_seed, 0),
         ("data.image_size", config.data.image_size, 1),

@@ -28,6 +28,14 @@ FORMAT = 1
 GIB = 2**30
 
 
+Chunk = tuple[np.ndarray, Sequence[int] | np.ndarray]
+"""Images `(n, H, W, C)` uint8 and the index of each one's class."""
+
+
+class CacheError(UsageError):
+    """The cache's folder cannot be read or written."""
+
+
 @dataclass(frozen=True)
 class CachedSet:
     """What a folder of the cache holds."""
@@ -43,11 +51,11 @@ class CachedSet:
 
 @dataclass(frozen=True)
 class Source:
-    """What a source hands to the cache: chunks of images `(n, H, W, C)` uint8 with their labels."""
+    """What a source hands to the cache."""
 
     classes: Sequence[str]
-    train: Iterable[tuple[np.ndarray, Sequence[int]]]
-    test: Iterable[tuple[np.ndarray, Sequence[int]]]
+    train: Iterable[Chunk]
+    test: Iterable[Chunk]
     skipped: dict[str, str]
     """Filled while the chunks are drawn."""
 
@@ -81,7 +89,7 @@ def locked(path: Path) -> Iterator[None]:
 def cached(config: DataConfig, key: str, open_source: Callable[[], Source]) -> CachedSet:
     """The set called `key` from the cache, written there first from `open_source()` if it is missing.
 
-    Raises `UsageError` where the cache cannot be read or written.
+    Raises `CacheError` where the cache cannot be read or written.
     """
     folder = cache_folder(config) / "decoded" / key
     try:
@@ -90,7 +98,7 @@ def cached(config: DataConfig, key: str, open_source: Callable[[], Source]) -> C
                 if not _is_whole(folder):
                     _build(folder, open_source())
     except OSError as error:
-        raise UsageError(
+        raise CacheError(
             f"data.cache_dir={cache_folder(config)}: cannot be used ({error.strerror or error}); "
             "set it to a folder with room that you may write to"
         ) from error
@@ -103,6 +111,18 @@ def cached(config: DataConfig, key: str, open_source: Callable[[], Source]) -> C
         std=tuple(meta["std"]),
         skipped=meta["skipped"],
     )
+
+
+def in_memory(source: Source) -> CachedSet:
+    """The same without a cache: for a set that is small."""
+    train, test = (_join(chunks) for chunks in (source.train, source.test))
+    mean, std = channel_moments(train.images)
+    return CachedSet(tuple(source.classes), train, test, mean, std, source.skipped)
+
+
+def _join(chunks: Iterable[Chunk]) -> Split:
+    images, labels = zip(*chunks, strict=True)
+    return Split(torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(labels)))
 
 
 def _is_whole(folder: Path) -> bool:
@@ -139,9 +159,7 @@ def _build(folder: Path, source: Source) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write_split(
-    folder: Path, split: str, chunks: Iterable[tuple[np.ndarray, Sequence[int]]]
-) -> tuple[int, ...]:
+def _write_split(folder: Path, split: str, chunks: Iterable[Chunk]) -> tuple[int, ...]:
     count, shape = 0, (0, 0, 0)
     with (folder / f"{split}.images").open("wb") as images, (folder / f"{split}.labels").open("wb") as labels:
         for pixels, classes in chunks:

@@ -6,19 +6,17 @@ import contextlib
 import hashlib
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
-from bnrepro.data.cache import FORMAT, Source, cache_folder, cached, check_budget, locked
+from bnrepro.data.cache import FORMAT, Chunk, Source, cache_folder, cached, check_budget, locked
 from bnrepro.data.folder_tree import FolderTree, scan_tree
 from bnrepro.data.image_folder import Size, load_tree
-from bnrepro.data.registry import Dataset, refuse_image_size, register
+from bnrepro.data.registry import Dataset, refuse_keys, register
 from bnrepro.data.resident import ResidentDataset
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -72,7 +70,7 @@ def load_cifar(config: DataConfig, cifar: Cifar) -> Dataset:
     32×32 images, labelled "(image folder)", or "(JPEG)" where files are JPEGs, which is lossy; a folder to
     download to. Raises `UsageError` where none of it gives the data.
     """
-    refuse_image_size(config)
+    refuse_keys(config, "image_size", "test_images")
     root = Path(config.root).expanduser() if config.root is not None else cache_folder(config) / "data"
     parent = root.parent if root.name == cifar.folder else root
     if (parent / cifar.folder).is_dir():
@@ -126,7 +124,7 @@ def _open_pickles(cifar: Cifar, parent: Path) -> Source:
             f"remove it to have it downloaded again, or unpack {cifar.url} there"
         ) from error
 
-    def chunks(side: Any) -> Iterator[tuple[np.ndarray, Sequence[int]]]:
+    def chunks(side: Any) -> Iterator[Chunk]:
         yield side.data, side.targets
 
     return Source(sides[0].classes, chunks(sides[0]), chunks(sides[1]), {})

@@ -10,10 +10,10 @@ import numpy as np
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
-from bnrepro.data.cache import Source, cached, check_budget
+from bnrepro.data.cache import Chunk, Source, cached, check_budget
 from bnrepro.data.decode import decode_files
 from bnrepro.data.folder_tree import FolderSplit, FolderTree, scan_tree
-from bnrepro.data.registry import Dataset, register
+from bnrepro.data.registry import Dataset, refuse_keys, register
 from bnrepro.data.resident import ResidentDataset
 
 
@@ -36,6 +36,7 @@ def load_image_folder(config: DataConfig) -> Dataset:
     `data.image_size` all images must have one size. Raises `UsageError` naming the file or folder for
     whatever cannot be read.
     """
+    refuse_keys(config, "test_images")
     if config.root is None:
         raise UsageError("data.root=null: image_folder needs the folder that holds train/ and val/ or test/")
     root = Path(config.root).expanduser()
@@ -76,7 +77,7 @@ class _Reader:
         test = self._chunks(self.tree.test, "Decoding the test images")
         return Source(self.tree.classes, train, test, self.skipped)
 
-    def _chunks(self, split: FolderSplit, title: str) -> Iterator[tuple[np.ndarray, Sequence[int]]]:
+    def _chunks(self, split: FolderSplit, title: str) -> Iterator[Chunk]:
         files = iter(zip(split.names, split.labels, strict=True))
         paths = [self.tree.root / name for name in split.names]
         seen: set[int] = set()

@@ -8,7 +8,7 @@ from pathlib import Path
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import cache_folder
-from bnrepro.data.registry import Dataset, refuse_image_size, register
+from bnrepro.data.registry import Dataset, refuse_keys, register
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.listing import Listing, list_images
 from bnrepro.data.streaming.prepare import read_mark
@@ -48,7 +48,7 @@ def load_image_stream(config: DataConfig) -> Dataset:
 
 
 def _listing(config: DataConfig) -> Listing:
-    refuse_image_size(config)
+    refuse_keys(config, "image_size", "test_images")
     if config.stream is None:
         raise UsageError(f"data.stream=null: {config.name} is read while training; see its YAML for the keys")
     if config.skip_corrupt:

@@ -83,10 +83,14 @@ def load_data(config: DataConfig) -> Dataset:
     return replace(dataset, train=dataset.train.take(indices))
 
 
-def refuse_image_size(config: DataConfig) -> None:
-    """Raises `UsageError` where `data.image_size` is set for a data set of one given size."""
-    if config.image_size is not None:
-        raise UsageError(
-            f"data.image_size={config.image_size}: the images of {config.name} have one size; "
-            "leave it null, or use data=image_folder"
-        )
+_GIVEN = {
+    "image_size": "the images of {name} have one size; leave it null, or use data=image_folder",
+    "test_images": "{name} comes with its own test set; leave it null",
+}
+
+
+def refuse_keys(config: DataConfig, *keys: str) -> None:
+    """Raises `UsageError` where one of `keys` is set for a data set in which it is given."""
+    for key in keys:
+        if (value := getattr(config, key)) is not None:
+            raise UsageError(f"data.{key}={value}: {_GIVEN[key].format(name=config.name)}")

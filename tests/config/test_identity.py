@@ -38,6 +38,22 @@ def test_what_cannot_change_a_number_is_not(override):
     assert difference(to_dict(BASE), to_dict(other)) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        *(("digits", "aa65b7bfb513"), ("cifar10", "48ddd2c2601f"), ("cifar100", "72d656fa7732")),
+        *(("image_folder", "001cfe4f8529"), ("image_stream", "90147b98efb4"), ("imagenet", "85c0b1ec2bac")),
+    ],
+)
+def test_runs_made_before_are_known(name, before):
+    """Hashes of the first release: a new key must mean "as before" where it is not set."""
+    assert config_hash(compose_config([f"data={name}"])) == before
+
+
+def test_another_split_of_digits_is_another_run():
+    assert config_hash(compose_config(["data.test_images=773"])) != config_hash(BASE)
+
+
 def test_the_same_rate_given_or_taken_from_the_data_set_is_the_same_run():
     assert config_hash(compose_config(["optimizer.base_lr=0.8"])) == config_hash(BASE)
     assert config_hash(compose_config(["data.base_lr=0.4"])) != config_hash(BASE)

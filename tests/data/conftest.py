@@ -1,17 +1,22 @@
 """Small image trees and configurations for the data tests."""
 
+import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
+from bnrepro.config.compose import compose_config
 from bnrepro.config.schema import DataConfig
 from bnrepro.data import load_data
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "data"
+
+@functools.cache
+def group(name: str) -> DataConfig:
+    return compose_config([f"data={name}"]).data
 
 
 @pytest.fixture
@@ -20,8 +25,7 @@ def data_config(tmp_path: Path) -> Iterator[Callable[..., DataConfig]]:
     load_data.cache_clear()
 
     def make(name: str, **changes: object) -> DataConfig:
-        values = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-        return DataConfig(**{**values, "cache_dir": str(tmp_path / "cache"), **changes})
+        return replace(group(name), **{"cache_dir": str(tmp_path / "cache"), **changes})
 
     yield make
     load_data.cache_clear()

@@ -1,27 +1,24 @@
 """Data sets by name, and what every one of them must hold."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
+from bnrepro.config.compose import choices, compose_config
 from bnrepro.config.errors import UsageError
-from bnrepro.config.schema import DataConfig
 from bnrepro.data import DATA, load_data, register
-
-CONFIGS = Path(__file__).parents[2] / "configs" / "data"
 
 
 @pytest.mark.parametrize("name", sorted(DATA))
 def test_every_data_set_has_a_complete_yaml(name):
     """A missing key would make `data=NAME` fail to compose."""
-    values = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-    fields = dataclasses.fields(DataConfig)
-    required = {field.name for field in fields if field.default is dataclasses.MISSING}
-    assert required <= set(values) <= {field.name for field in fields}
-    assert values["name"] == name
+    assert compose_config([f"data={name}"]).data.name == name
+
+
+def test_what_data_sets_have_in_common_is_not_a_choice():
+    """`data=_base` in a list of choices would be a data set without a name."""
+    assert choices("data") == sorted(DATA)
 
 
 def test_unknown_name_lists_the_choices(data_config):

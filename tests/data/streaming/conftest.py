@@ -5,14 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from photos import photo
 
-from bnrepro.config.convert import to_dataclass
+from bnrepro.config.compose import compose_config
 from bnrepro.config.schema import DataConfig
 from bnrepro.data import load_data
-
-CONFIGS = Path(__file__).parents[3] / "configs" / "data"
 
 
 @pytest.fixture
@@ -41,9 +38,8 @@ def stream_config(tmp_path: Path) -> Iterator[Callable[..., DataConfig]]:
     def make(
         root: Path, *, name: str = "image_stream", augment: str = "crop_flip", **stream: object
     ) -> DataConfig:
-        values = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-        values |= {"root": str(root), "cache_dir": str(tmp_path / "cache"), "augment": augment}
-        config = to_dataclass(DataConfig, values)
+        config = compose_config([f"data={name}"]).data
+        config = replace(config, root=str(root), cache_dir=str(tmp_path / "cache"), augment=augment)
         assert config.stream is not None
         small = {"workers": 0, "crop_size": 16, "resize_size": 20, **stream}
         return replace(config, stream=replace(config.stream, **small))
