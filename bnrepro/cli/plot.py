@@ -14,7 +14,9 @@ def plot(
         Path | None,
         typer.Option(help="Where to write; needed with several sweeps.", show_default="SWEEP_DIR"),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", help="Of the figures: png, svg, pdf.")] = "png,svg,pdf",
+    formats: Annotated[
+        str, typer.Option("--format", help="Figures: png, svg, pdf; the table of effects: md, tex.")
+    ] = "png,svg,pdf",
     statistics: Annotated[
         str,
         typer.Option(help="What batch norms use at evaluation: running, precise, batch; a line for each."),
@@ -28,24 +30,35 @@ def plot(
     x_order: Annotated[
         str, typer.Option(help="large-to-small, as Wu & He's figure, or small-to-large.")
     ] = "large-to-small",
+    baseline: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="The batch size to compare the others with.",
+            show_default="each norm's best of 16 and above",
+        ),
+    ] = None,
 ) -> None:
-    """Draw error against batch size, and the learning curves; write table.csv and summary.csv.
+    """Draw error against batch size, and the learning curves; write table.csv, summary.csv and effects.csv.
 
     Several sweeps share a figure where only norms, batch sizes and seeds differ.
     """
-    from bnrepro.analysis.report import write_report
+    from bnrepro.analysis.plot import write_plots
 
-    report = write_report(
+    plots = write_plots(
         sweep_dirs,
         out=out,
         formats=_names(formats),
         statistics=_names(statistics),
         reference=reference,
         x_order=x_order,
+        baseline=baseline,
     )
-    for note in report.notes:
+    for line in plots.effects:
+        typer.echo(line)
+    for note in plots.notes:
         typer.echo(note)
-    for path in report.written:
+    for path in plots.written:
         typer.echo(path)
 
 

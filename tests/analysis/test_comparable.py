@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bnrepro.analysis.report import load_results, write_report
+from bnrepro.analysis.plot import write_plots
+from bnrepro.analysis.results import load_results
 from bnrepro.config.errors import UsageError
 
 SMALL = {"norms": ("bn", "gn"), "batch_sizes": (2, 4)}
@@ -20,20 +21,20 @@ def test_seeds_norms_and_batch_sizes_of_two_sweeps_come_together(sweep, tmp_path
     assert n["bn", 2, "running"] == 2
     assert n["none", 8, "running"] == 1
     assert list(results.summary["norm"].unique()) == ["bn", "gn", "none"]
-    report = write_report([first, second], out=tmp_path / "out", formats=["png"])
-    assert report.written[-1] == tmp_path / "out" / "tensorboard"
+    plots = write_plots([first, second], out=tmp_path / "out", formats=["png"])
+    assert plots.written[-1] == tmp_path / "out" / "tensorboard"
     assert not (first / "table.csv").exists()
 
 
 def test_several_sweeps_need_out(sweep) -> None:
     with pytest.raises(UsageError, match="--out"):
-        write_report([sweep("a", **SMALL), sweep("b", **SMALL, seeds=(1,))])
+        write_plots([sweep("a", **SMALL), sweep("b", **SMALL, seeds=(1,))])
 
 
 def test_a_different_config_is_refused_with_the_keys(sweep, tmp_path: Path) -> None:
     paths = [sweep("a", **SMALL), sweep("b", **SMALL, seeds=(1,), base={"optimizer": {"base_lr": 0.4}})]
     with pytest.raises(UsageError, match=r"optimizer\.base_lr: None -> 0\.4"):
-        write_report(paths, out=tmp_path / "out")
+        write_plots(paths, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bnrepro.analysis.curves import RASTERIZE_ABOVE, Curve, draw_curves, read_points
-from bnrepro.analysis.report import write_report
+from bnrepro.analysis.plot import write_plots
 
 
 def curve(
@@ -56,5 +56,7 @@ def test_thousands_of_lines_are_a_picture_in_vector_files() -> None:
 
 def test_a_sweep_without_metrics_has_the_figure_but_no_curves(sweep) -> None:
     path = sweep(norms=("bn",), batch_sizes=(1, 2), metrics=False)
-    report = write_report([path], formats=["png"])
-    assert [file.name for file in report.written] == ["table.csv", "summary.csv", "figure.png", "tensorboard"]
+    plots = write_plots([path], formats=["png"])
+    assert [file.name for file in plots.written] == [
+        *("table.csv", "summary.csv", "effects.csv", "figure.png", "tensorboard")
+    ]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bnrepro.analysis.caption import describe_figure
 from bnrepro.analysis.figure import draw_figure
 from bnrepro.analysis.reference import REFERENCES
-from bnrepro.analysis.report import load_results
+from bnrepro.analysis.results import load_results
 from bnrepro.analysis.series import select_series
 from bnrepro.analysis.style import NORM_STYLES, norm_styles
 

@@ -10,33 +10,33 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 
 from bnrepro.analysis import load_table
-from bnrepro.analysis.report import write_report
+from bnrepro.analysis.plot import write_plots
 from bnrepro.cli.plot import plot
 from bnrepro.config.errors import UsageError
 
 SMALL = {"norms": ("bn", "gn"), "batch_sizes": (2, 4)}
 
 
-def names(report) -> list[str]:
-    return [path.name for path in report.written]
+def names(plots) -> list[str]:
+    return [path.name for path in plots.written]
 
 
 def test_writes_tables_figures_and_the_tensorboard_view_into_the_sweep(sweep) -> None:
     path = sweep(**SMALL)
-    report = write_report([path])
-    assert names(report) == [
-        *("table.csv", "summary.csv", "figure.png", "figure.svg", "figure.pdf"),
+    plots = write_plots([path])
+    assert names(plots) == [
+        *("table.csv", "summary.csv", "effects.csv", "figure.png", "figure.svg", "figure.pdf"),
         *("curves.png", "curves.svg", "curves.pdf", "tensorboard"),
     ]
-    assert all(file.exists() and file.parent == path for file in report.written)
-    assert report.notes == ()
+    assert all(file.exists() and file.parent == path for file in plots.written)
+    assert plots.notes == ()
 
 
 def test_only_the_formats_asked_for(sweep, tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
-    write_report([sweep(**SMALL)], out=out, formats=["svg"])
+    write_plots([sweep(**SMALL)], out=out, formats=["svg"])
     assert sorted(file.name for file in out.iterdir()) == [
-        *("curves.svg", "figure.svg", "summary.csv", "table.csv")
+        *("curves.svg", "effects.csv", "figure.svg", "summary.csv", "table.csv")
     ]
 
 
@@ -44,15 +44,15 @@ def test_same_results_give_the_same_bytes(sweep, tmp_path: Path) -> None:
     """Committed figures change in git only when the results do."""
     path = sweep(**SMALL)
     for name in ("a", "b"):
-        write_report([path], out=tmp_path / name)
+        write_plots([path], out=tmp_path / name)
     files = sorted(file.name for file in (tmp_path / "a").iterdir())
-    assert len(files) == 8
+    assert len(files) == 9
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
 
 
 def test_table_csv_keeps_every_digit(sweep) -> None:
     path = sweep(**SMALL, seeds=(0, 1))
-    write_report([path], formats=["png"])
+    write_plots([path], formats=["png"])
     stored, table = pd.read_csv(path / "table.csv"), load_table(path)
     assert list(stored["error_running"]) == list(table["error_running"])
     assert list(stored.columns) == list(table.columns)
@@ -60,7 +60,7 @@ def test_table_csv_keeps_every_digit(sweep) -> None:
 
 def test_a_partial_sweep_says_what_is_missing_and_what_failed(sweep) -> None:
     path = sweep(**SMALL, states={"bn-b2-s0": "failed", "gn-b4-s0": "missing"})
-    missing, failed = write_report([path], formats=["png"]).notes
+    missing, failed = write_plots([path], formats=["png"]).notes
     assert missing == "missing: 1 of 4 cells have no result yet: gn-b4-s0"
     assert failed.startswith("failed: 1 of 4 cells: bn-b2-s0; bn-b2-s0: Expected more than 1 value")
 
@@ -72,7 +72,7 @@ def test_a_long_list_of_missing_cells_is_shortened(sweep) -> None:
         seeds=tuple(range(30)),
         states={f"bn-b2-s{seed}": "missing" for seed in range(1, 30)},
     )
-    (note,) = write_report([path], formats=["png"]).notes
+    (note,) = write_plots([path], formats=["png"]).notes
     assert "29 of 30" in note
     assert note.endswith("and 21 more")
 
@@ -84,13 +84,13 @@ def test_a_long_list_of_missing_cells_is_shortened(sweep) -> None:
 def test_nothing_to_plot_says_why(sweep, state: str, message: str) -> None:
     path = sweep(norms=("bn",), batch_sizes=(1,), states={"bn-b1-s0": state})
     with pytest.raises(UsageError, match=message):
-        write_report([path])
+        write_plots([path])
 
 
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"formats": ["jpg"]}, "--format=jpg: choices: png, svg, pdf"),
+        ({"formats": ["jpg"]}, "--format=jpg: choices: png, svg, pdf, md, tex"),
         ({"statistics": ["mean"]}, "--statistics=mean: choices: running, precise, batch"),
         ({"reference": "wu"}, "--reference=wu: choices: wu_he_2018"),
         ({"x_order": "down"}, "--x-order=down: choices: large-to-small, small-to-large"),
@@ -98,36 +98,36 @@ def test_nothing_to_plot_says_why(sweep, state: str, message: str) -> None:
 )
 def test_a_wrong_choice_names_the_choices(sweep, argument, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        write_report([sweep(**SMALL)], **argument)
+        write_plots([sweep(**SMALL)], **argument)
 
 
 def test_out_that_cannot_be_made_is_a_user_error(sweep, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="--out"):
-        write_report([sweep(**SMALL)], out=tmp_path / "file", formats=["png"])
+        write_plots([sweep(**SMALL)], out=tmp_path / "file", formats=["png"])
 
 
 def test_all_runs_diverged_is_still_a_figure(sweep) -> None:
     path = sweep(norms=("bn",), batch_sizes=(1,), states={"bn-b1-s0": "diverged"})
-    assert "figure.png" in names(write_report([path], formats=["png"]))
+    assert "figure.png" in names(write_plots([path], formats=["png"]))
 
 
 def test_statistics_that_no_cell_has_are_said_and_the_rest_is_drawn(sweep) -> None:
     path = sweep(**SMALL, error=lambda *_: {"running": 40.0})
-    notes = write_report([path], formats=["png"], statistics=["precise"]).notes
+    notes = write_plots([path], formats=["png"], statistics=["precise"]).notes
     assert notes == ("bn: no finished cell has an error under precise statistics; not drawn",)
 
 
 def test_a_reference_without_our_norms_is_said(sweep) -> None:
     path = sweep(norms=("frn",), batch_sizes=(4,))
-    (note,) = write_report([path], formats=["png"], reference="wu_he_2018").notes
+    (note,) = write_plots([path], formats=["png"], reference="wu_he_2018").notes
     assert note.startswith("reference: Wu & He 2018")
 
 
 @pytest.mark.parametrize(("asked", "drawn"), [(None, True), ("none", False)])
 def test_the_experiments_reference_is_drawn_unless_refused(sweep, asked, drawn: bool) -> None:
     path = sweep(**SMALL, reference="mabn_2020")
-    write_report([path], formats=["svg"], reference=asked)
+    write_plots([path], formats=["svg"], reference=asked)
     # text is paths in the SVG, with the words in a comment
     assert ("Yan et al. 2020" in (path / "figure.svg").read_text()) == drawn
 
@@ -136,9 +136,11 @@ def test_the_command_prints_what_is_missing_and_what_it_wrote(sweep, capsys) -> 
     path = sweep(**SMALL, states={"gn-b4-s0": "missing"})
     plot([path], formats="png, svg", statistics="running")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("missing: 1 of 4")
-    assert lines[1:3] == [str(path / "table.csv"), str(path / "summary.csv")]
-    assert [Path(line).name for line in lines[3:5]] == ["figure.png", "figure.svg"]
+    assert lines[0].split() == ["norm", "batch_size", "error", "(%)", "−", "baseline", "p", "−", "gn", "p"]
+    missing = next(place for place, line in enumerate(lines) if line.startswith("missing: 1 of 4"))
+    assert [Path(line).name for line in lines[missing + 1 : missing + 6]] == [
+        *("table.csv", "summary.csv", "effects.csv", "figure.png", "figure.svg")
+    ]
 
 
 def test_tensorboard_shows_the_last_figures_only(sweep) -> None:
@@ -147,7 +149,7 @@ def test_tensorboard_shows_the_last_figures_only(sweep) -> None:
     other = path / "tensorboard" / "events.out.tfevents.0.host"
     other.write_bytes(b"")
     for _ in range(2):
-        write_report([path], formats=["png"])
+        write_plots([path], formats=["png"])
     (file,) = (path / "tensorboard").glob("*.figures")
     images = {
         value.tag: value.image.encoded_image_string
@@ -161,6 +163,6 @@ def test_tensorboard_shows_the_last_figures_only(sweep) -> None:
 def test_a_sweep_that_is_read_only_can_be_plotted_elsewhere(sweep, tmp_path: Path) -> None:
     path = sweep(**SMALL)
     (path / "tensorboard").write_text("in the way")
-    report = write_report([path], out=tmp_path / "out", formats=["png"])
-    assert "tensorboard" not in names(report)
-    assert report.notes[0].startswith("tensorboard:")
+    plots = write_plots([path], out=tmp_path / "out", formats=["png"])
+    assert "tensorboard" not in names(plots)
+    assert plots.notes[0].startswith("tensorboard:")

@@ -10,50 +10,34 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bnrepro.analysis.caption import describe_figure, describe_setup, shorten
-from bnrepro.analysis.comparable import check_comparable, merge
 from bnrepro.analysis.curves import Curve, draw_curves, read_points
+from bnrepro.analysis.effects import find_effects
 from bnrepro.analysis.figure import X_ORDERS, draw_figure
 from bnrepro.analysis.reference import REFERENCES, Reference
+from bnrepro.analysis.results import Results, load_results
 from bnrepro.analysis.series import select_series
 from bnrepro.analysis.style import FORMATS, render
-from bnrepro.analysis.summary import summarize
-from bnrepro.analysis.table import Sweep, read_sweep, read_table
 from bnrepro.analysis.tensorboard_view import show_images
+from bnrepro.analysis.text import effect_table, latex, markdown, plain
 from bnrepro.config.errors import UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
 from bnrepro.rundir.record import METRICS
 
 NO_REFERENCE = "none"
+TEXTS = {"md": markdown, "tex": latex}
+"""The formats of the table of effects."""
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was written, and what a reader of it should know."""
+class Plots:
+    """What was written, the effects as lines for a terminal, and what a reader should know."""
 
     written: tuple[Path, ...]
+    effects: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Results:
-    """The finished cells of one or more sweeps."""
-
-    sweeps: tuple[Sweep, ...]
-    tables: tuple[pd.DataFrame, ...]
-    table: pd.DataFrame
-    summary: pd.DataFrame
-
-    @property
-    def planned(self) -> list[str]:
-        return list(dict.fromkeys(cell["id"] for sweep in self.sweeps for cell in sweep.cells))
-
-    @property
-    def batch_norms(self) -> set[str]:
-        """The norms with batch statistics: the only ones with a `norm_batch_size`."""
-        return set(self.table.loc[self.table["norm_batch_size"].notna(), "norm"])
-
-
-def write_report(
+def write_plots(
     sweep_dirs: Sequence[Path],
     *,
     out: Path | None = None,
@@ -61,23 +45,30 @@ def write_report(
     statistics: Sequence[str] = ("running",),
     reference: str | None = None,
     x_order: str = X_ORDERS[0],
-) -> Report:
-    """Write table.csv, summary.csv, the figure and the learning curves of sweeps, also of unfinished ones.
+    baseline: int | None = None,
+) -> Plots:
+    """Write the tables, the figure and the learning curves of sweeps, also of unfinished ones.
 
-    `out` defaults to the one sweep directory; `reference` to the experiment's (`none` for none). The
-    figures also go into `tensorboard/` of the one sweep, of `out` where there are several. Raises
-    `UsageError` for bad arguments, for what is no sweep, and for results of different configs.
+    `out` defaults to the one sweep directory; `reference` to the experiment's (`none` for none);
+    `baseline`, the batch size to compare the others with, to each norm's best (`find_effects`). The figures
+    also go into `tensorboard/` of the one sweep, of `out` where there are several. Raises `UsageError` for
+    bad arguments, for what is not a sweep, and for results of different configs.
     """
     _check(sweep_dirs, out, formats, statistics, reference, x_order)
     results = load_results(sweep_dirs)
+    effects = _effects(results, baseline)
+    table = effect_table(effects[effects["statistics"].isin(statistics)], "batch_size")
     figures, notes = _draw(results, statistics, _reference(results, reference), x_order)
     # TensorBoard takes PNG, whatever is asked for
     images = {name: render(figure, "png") for name, figure in figures.items()}
     target = out or Path(sweep_dirs[0])
     try:
-        written = _write_tables(results, target)
+        written = _write_tables(results, effects, target)
+        for extension in (extension for extension in formats if extension in TEXTS):
+            written.append(target / f"effects.{extension}")
+            written[-1].write_text(TEXTS[extension](table), encoding="utf-8")
         for name, figure in figures.items():
-            for extension in formats:
+            for extension in (extension for extension in formats if extension in FORMATS):
                 written.append(target / f"{name}.{extension}")
                 content = images[name] if extension == "png" else render(figure, extension)
                 written[-1].write_bytes(content)
@@ -89,23 +80,8 @@ def write_report(
         written.append(view)
     except OSError as error:  # a sweep of somebody else, read only
         notes.append(f"tensorboard: {view} cannot be written ({error.strerror}); not shown there")
-    return Report(tuple(written), (*_state(results), *notes))
-
-
-def load_results(sweep_dirs: Sequence[Path]) -> Results:
-    """Read the sweeps. Raises `UsageError` where nothing is finished, and where they cannot be compared."""
-    sweeps = tuple(read_sweep(path) for path in sweep_dirs)
-    tables = tuple(read_table(sweep) for sweep in sweeps)
-    if all(table.empty for table in tables):
-        places = ", ".join(str(sweep.path) for sweep in sweeps)
-        raise UsageError(f"SWEEP_DIR={places}: no cell is finished yet; nothing to plot")
-    table = tables[0]
-    if len(tables) > 1:
-        check_comparable(sweeps, tables)
-        table = merge(tables)
-    norms = list(dict.fromkeys(norm for sweep in sweeps for norm in sweep.norms))
-    batch_sizes = sorted({size for sweep in sweeps for size in sweep.batch_sizes})
-    return Results(sweeps, tables, table, summarize(table, norms, batch_sizes))
+    lines = (*plain(table), *table.notes)
+    return Plots(tuple(written), lines, (*_state(results), *notes))
 
 
 def _check(
@@ -117,7 +93,7 @@ def _check(
     x_order: str,
 ) -> None:
     for value in formats:
-        check_choice("--format", value, FORMATS)
+        check_choice("--format", value, (*FORMATS, *TEXTS))
     for value in statistics:
         check_choice("--statistics", value, STATISTICS)
     if reference is not None:
@@ -173,10 +149,18 @@ def _draw(
     return figures, notes
 
 
-def _write_tables(results: Results, target: Path) -> list[Path]:
+def _effects(results: Results, baseline: int | None) -> pd.DataFrame:
+    sizes = [int(size) for size in results.summary["batch_size"].unique()]
+    if baseline is not None:
+        check_choice("--baseline", baseline, sizes)
+    return find_effects(results.summary, baseline=baseline)
+
+
+def _write_tables(results: Results, effects: pd.DataFrame, target: Path) -> list[Path]:
     target.mkdir(parents=True, exist_ok=True)
-    paths = [target / "table.csv", target / "summary.csv"]
-    for path, frame in zip(paths, (results.table, results.summary), strict=True):
+    frames = {"table": results.table, "summary": results.summary, "effects": effects}
+    paths = [target / f"{name}.csv" for name in frames]
+    for path, frame in zip(paths, frames.values(), strict=True):
         frame.to_csv(path, index=False, lineterminator="\n")
     return paths
 
