@@ -47,7 +47,7 @@ def options(
 
 
 def main() -> None:
-    """Run the program: 0 done, 1 a run failed, 2 the user can mend it (one line says how), 130 Ctrl-C."""
+    """Run the program: 0 done, 1 a run failed, 2 the user can fix it (one line says how), 130 Ctrl-C."""
     try:
         app()
     except UsageError as error:

@@ -32,8 +32,9 @@ def prepare(
     The same command continues an interrupted one. Train on it with data.root=OUT; its random crops are cut
     from fewer pixels, and outputs say so.
     """
-    from bnrepro.config.compose import compose_config, quoted
+    from bnrepro.config.compose import compose_config
     from bnrepro.config.errors import UsageError
+    from bnrepro.config.overrides import quoted
     from bnrepro.data import load_data
     from bnrepro.data.streaming.dataset import StreamedDataset
     from bnrepro.data.streaming.prepare import prepare as write_copy

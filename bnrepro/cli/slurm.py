@@ -38,7 +38,7 @@ def slurm_overrides(
     if given and not any(override.startswith("launcher=") for override in overrides):
         raise UsageError(f"--{next(iter(given))}: only with --launcher slurm")
 
-    from bnrepro.config.compose import quoted
+    from bnrepro.config.overrides import quoted
 
     return [f"launcher.{key}={quoted(str(value))}" for key, value in given.items() if key != "gpus"] + (
         [f"launcher.gpus={gpus}"] if gpus is not None else []

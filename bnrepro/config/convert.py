@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import UsageError, shown
 
 T = TypeVar("T")
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
@@ -22,10 +23,10 @@ NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 def to_dataclass(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     """Build `cls` from `values`. Raises `UsageError` naming the key that is unknown, missing or mistyped."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(typing.cast(Any, cls))
     for key in values:
         if key not in hints:
-            raise UsageError(unknown_key(f"{path}{key}", key, hints))
+            raise UsageError(unknown_key(f"{path}{shown(key)}", str(key), hints))
     fields = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.name in values:
@@ -33,6 +34,11 @@ def to_dataclass(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UsageError(f"{path}{field.name}: missing; the config group it belongs to must set it")
     return cls(**fields)
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def unknown_key(path: str, key: str, known: Iterable[str]) -> str:
@@ -47,18 +53,18 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return value
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{path}={value}: must be a group of keys")
+            raise UsageError(f"{path}={shown(value)}: must be a group of keys")
         return to_dataclass(typing.cast(type, hint), value, f"{path}.")
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         return _convert_union(typing.get_args(hint), value, path)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise UsageError(f"{path}={value}: must be a list, as in {path}=[…]")
+            raise UsageError(f"{path}={shown(value)}: must be a list, as in {path}=[…]")
         return tuple(_convert(typing.get_args(hint)[0], item, path) for item in value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
-            raise UsageError(f"{path}={value}: must be a group of keys")
+            raise UsageError(f"{path}={shown(value)}: must be a group of keys")
         return dict(value)
     return _convert_scalar(hint, value, path)
 
@@ -72,24 +78,24 @@ def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
             return _convert(choice, value, path)
         except UsageError:
             continue
-    raise UsageError(f"{path}={value}: must be {' or '.join(NAMES.get(c, str(c)) for c in choices)}")
+    raise UsageError(f"{path}={shown(value)}: must be {' or '.join(NAMES.get(c, str(c)) for c in choices)}")
 
 
 def _convert_scalar(hint: type, value: Any, path: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, float) and not math.isfinite(value):  # JSON has no such number
-        raise UsageError(f"{path}={value}: must be a finite number")
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            number = math.inf
+        if not math.isfinite(number):  # JSON has no such number
+            raise UsageError(f"{path}={shown(value)}: must be a finite number")
+        return number
     # a directory called 2024 is a text, though YAML reads a number
     if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    raise UsageError(f"{path}={_shown(value)}: must be {NAMES[hint]}")
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+    raise UsageError(f"{path}={shown(value)}: must be {NAMES[hint]}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -114,13 +120,13 @@ def check_options(path: str, options: Mapping[str, Any], template: Mapping[str, 
     """
     for key, value in options.items():
         if key not in template:
-            raise UsageError(unknown_key(f"{path}.{key}", key, template))
+            raise UsageError(unknown_key(f"{path}.{shown(key)}", str(key), template))
         expected = template[key]
         if expected is None:
             _convert_union((float, type(None)), value, f"{path}.{key}")
         if expected == "auto" and isinstance(value, int) and not isinstance(value, bool):
             continue
         if expected == "auto" and value != "auto":
-            raise UsageError(f"{path}.{key}={_shown(value)}: must be auto or a whole number")
+            raise UsageError(f"{path}.{key}={shown(value)}: must be auto or a whole number")
         if isinstance(expected, bool | int | float | str):
             _convert_scalar(type(expected), value, f"{path}.{key}")

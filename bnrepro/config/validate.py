@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.errors import UsageError, check_choice, shown
 from bnrepro.config.schema import RunConfig, StreamConfig
 
 STATISTICS = ("running", "precise", "batch")
 """What batch norm may use at evaluation (DESIGN: the words)."""
 AUGMENTATIONS = ("none", "crop", "crop_flip")
 PROTOCOLS = ("coupled", "workers", "fixed_sgd")
+MOST = 2**31 - 1
+"""Of whole numbers that count something: what the libraries below take."""
+MOST_THREADS = 4096
+LARGEST_SEED = 2**63 - 1
+"""Tables keep seeds in 64 bits."""
+LONGEST_NAME = 255
+"""Bytes of a file's name."""
 
 
 def validate(config: RunConfig) -> None:
     """Raises `UsageError` for the first value that cannot be."""
-    check_choice("device", config.device.split(":")[0], ("auto", "cpu", "cuda", "mps"))
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", config.device):
+        raise UsageError(f"device={shown(config.device)}: choices: auto, cpu, cuda, cuda:N, mps")
     check_choice("precision", config.precision, ("float32", "bf16"))
     check_choice("data.augment", config.data.augment, AUGMENTATIONS)
     check_choice("protocol.name", config.protocol.name, PROTOCOLS)
@@ -24,6 +35,8 @@ def validate(config: RunConfig) -> None:
     check_choice("schedule.name", config.schedule.name, ("cosine", "step"))
     for statistic in config.evaluation.statistics:
         check_choice("evaluation.statistics", statistic, STATISTICS)
+    for key, path in (("data.root", config.data.root), ("data.cache_dir", config.data.cache_dir)):
+        check_path(f"{key}=", path or "")
     _check_numbers(config)
     _check_schedule(config)
     if config.data.stream is not None:
@@ -62,6 +75,7 @@ def _check_numbers(config: RunConfig) -> None:
         *(("sweep.seeds", seed, 0) for seed in config.sweep.seeds),
     ]
     _check_least(at_least)
+    _check_most((key, number) for key, number, _ in at_least)
     above: list[tuple[str, float]] = [
         ("optimizer.base_lr", config.optimizer.base_lr),
         ("data.memory_budget_gb", config.data.memory_budget_gb),
@@ -76,7 +90,22 @@ def _check_numbers(config: RunConfig) -> None:
 def _check_least(at_least: Iterable[tuple[str, float | None, float]]) -> None:
     for key, value, least in at_least:
         if value is not None and not value >= least:
-            raise UsageError(f"{key}={value}: must be {least:g} or more")
+            raise UsageError(f"{key}={shown(value)}: must be {least:g} or more")
+
+
+def _check_most(numbers: Iterable[tuple[str, float | None]]) -> None:
+    most = {"threads": MOST_THREADS, "seed": LARGEST_SEED, "data.subset_seed": LARGEST_SEED}
+    most["sweep.seeds"] = LARGEST_SEED
+    for key, value in numbers:
+        if value is not None and value > most.get(key, MOST):
+            raise UsageError(f"{key}={shown(value)}: must be at most {most.get(key, MOST)}")
+
+
+def check_path(key: str, path: str | Path) -> None:
+    """Raises `UsageError` for a path that no file system can have."""
+    for part in Path(path).parts:
+        if (size := len(os.fsencode(part))) > LONGEST_NAME:
+            raise UsageError(f"{key}{shown(part)}: a name of {size} bytes; file systems take {LONGEST_NAME}")
 
 
 def _check_stream(stream: StreamConfig) -> None:
@@ -89,6 +118,7 @@ def _check_stream(stream: StreamConfig) -> None:
         ("data.stream.lighting", stream.lighting, 0),
     ]
     _check_least(at_least)
+    _check_most((key, number) for key, number, _ in at_least)
     if not 0 < stream.min_area <= 1:
         raise UsageError(f"data.stream.min_area={stream.min_area:g}: must be above 0 and at most 1")
 

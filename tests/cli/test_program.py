@@ -115,7 +115,7 @@ def test_show_config_prints_yaml_that_says_it_all():
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_the_user_can_mend_is_one_line_and_exit_2_and_leaves_nothing(
+def test_what_the_user_can_fix_is_one_line_and_exit_2_and_leaves_nothing(
     tmp_path, monkeypatch, arguments, words
 ):
     monkeypatch.chdir(tmp_path)
