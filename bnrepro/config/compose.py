@@ -16,21 +16,15 @@ from omegaconf import OmegaConf, open_dict
 from bnrepro.config.convert import check_options, to_dataclass, unknown_key
 from bnrepro.config.errors import UsageError, one_line, shortened, shown
 from bnrepro.config.overrides import Change, Choice, apply, parse, quoted
+from bnrepro.config.paths import config_directory
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import validate
 
-OPEN_GROUPS = {"norm": ("name", "factory"), "model": ("name", "zero_init_last")}
+OPEN_GROUPS = {"norm": ("name", "label", "factory"), "model": ("name", "zero_init_last")}
 """Groups whose further keys are keyword arguments of a factory, and the keys that are not."""
 MAY_BE_NULL = ("experiment",)
 LONGEST_LINE = 300
 """Characters of a message about an override."""
-
-
-def config_directory() -> Path:
-    """`configs/` in a checkout, or the copy that travels in the wheel."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> RunConfig:
@@ -155,7 +149,7 @@ def _split_options(
     if not isinstance(values, Mapping):
         raise UsageError(f"{group}={shown(values)}: must be a group of keys")
     options = {key: value for key, value in values.items() if key not in fixed}
-    check_options(group, options, template)
+    check_options(group, options, {key: value for key, value in template.items() if key not in fixed})
     return {**{key: values[key] for key in fixed if key in values}, "options": options}
 
 

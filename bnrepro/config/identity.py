@@ -22,6 +22,7 @@ CANNOT_CHANGE_A_NUMBER = (
     "data.download",
     "data.memory_budget_gb",
     "data.stream.workers",
+    "norm.label",
     "data.base_lr",  # only what optimizer.base_lr is taken from
 )
 

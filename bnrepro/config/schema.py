@@ -74,7 +74,9 @@ class ModelConfig:
 @dataclass(frozen=True)
 class NormConfig:
     name: str
-    """What the figure calls it, and a key of `bnrepro.norms.NORMS` unless `factory` is given."""
+    """What the command line calls it, and a key of `bnrepro.norms.NORMS` unless `factory` is given."""
+    label: str | None = None
+    """What figures call it, with the values of its options (`bnrepro.config.labels`); None: the name."""
     factory: str | None = None
     """`module:callable` of a norm outside the package."""
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -26,7 +26,7 @@ def table(sweep, **options) -> TextTable:
 
 
 def test_each_row_has_mean_difference_interval_and_p(sweep) -> None:
-    """+47.5: scipy.stats.ttest_ind gives [42.89, 52.11] and p = 0.00023, twice that after Holm."""
+    """+47.5: scipy.stats.ttest_ind gives [42.89, 52.11] and p = 0.00030, twice that after Holm."""
     rows = table(sweep).rows
     assert rows[0][:3] == ("bn", "1", "failed")
     assert rows[1][:5] == ("bn", "2", "50.00 ± 2.00 (3)", "+47.50 [+42.89, +52.11]", "< 0.001")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from tiny_runs import TINY, call, folder_overrides, image_folder, record, start, tiny_run
 
-from bnrepro.config.compose import config_directory
+from bnrepro.config.paths import config_directory
 from bnrepro.rundir.lock import exclusive
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bnrepro.config.compose import choices, compose_config, config_directory, norm_options
+from bnrepro.config.compose import choices, compose_config, norm_options
 from bnrepro.config.convert import to_dict
+from bnrepro.config.paths import config_directory
 from bnrepro.models import MODELS
 from bnrepro.norms import NORMS
 
@@ -53,7 +54,7 @@ def test_every_experiment_opens_with_its_command_what_to_expect_and_the_time(exp
 def test_every_option_of_a_norm_can_be_set(group, choice):
     values = yaml.safe_load((config_directory() / group / f"{choice}.yaml").read_text())
     options = norm_options(choice)
-    assert options == [key for key in values if key != "name"]
+    assert options == [key for key in values if key not in ("name", "label")]
     settings = [f"norm.{key}={'null' if values[key] is None else values[key]}" for key in options]
     assert to_dict(compose_config([f"norm={choice}", *settings]))["norm"]["options"] == {
         key: values[key] for key in options

@@ -12,7 +12,7 @@ WRONG = {
     "epoch=3": ["epoch:", "epochs"],
     "optimizer.lr=0.1": ["optimizer.lr:", "base_lr"],
     "data.rot=/tmp": ["data.rot:", "root"],
-    "norm.group=4": ["norm.group:", "eps, momentum"],
+    "norm.group=4": ["norm.group:", "momentum"],
     "norm=gn norm.momentum=0.1": ["norm.momentum:", "groups"],
     "+foo=1": ["foo:", "no such key", "epochs"],
     "+data.foo=1": ["data.foo:", "no such key", "root"],

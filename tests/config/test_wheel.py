@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from bnrepro.config import compose
+from bnrepro.config import compose, paths
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +15,7 @@ def test_configs_travel_to_where_the_program_looks_for_them(tmp_path, monkeypatc
     for source, target in wheel["force-include"].items():
         (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / target).symlink_to(ROOT / source)
-    module = tmp_path / "bnrepro" / "config" / "compose.py"
-    monkeypatch.setattr(compose, "__file__", str(module))
-    assert compose.config_directory() == tmp_path / "bnrepro" / "configs"
+    module = tmp_path / "bnrepro" / "config" / "paths.py"
+    monkeypatch.setattr(paths, "__file__", str(module))
+    assert paths.config_directory() == tmp_path / "bnrepro" / "configs"
     assert compose.compose_config(["experiment=digits"]).experiment == "digits"

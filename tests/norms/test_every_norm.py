@@ -8,7 +8,7 @@ import torch.nn.functional as F
 import yaml
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from bnrepro.config.compose import config_directory
+from bnrepro.config.paths import config_directory
 from bnrepro.models import build_model
 from bnrepro.norms import NORMS, NormLayers, find_factory
 from bnrepro.norms.batch_statistics import BatchStatistics, batch_statistics_layers
@@ -94,6 +94,7 @@ def test_its_yaml_has_every_option_with_the_factorys_default(name):
     values = yaml.safe_load((config_directory() / "norm" / f"{name}.yaml").read_text())
     parameters = inspect.signature(NORMS[name]).parameters
     options = {key: p.default for key, p in parameters.items() if key not in {"num_channels", *CONTEXT}}
+    assert values.pop("label")
     assert values == {"name": name, **options}
     assert NORMS[name].__doc__
 
