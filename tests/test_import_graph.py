@@ -20,8 +20,8 @@ ROOMS = (
 """From the lowest: a room imports from the ones before it. `models` and `data` do not need each other."""
 TORCH_FREE = (
     *("bnrepro.cli", "bnrepro.config.compose", "bnrepro.config.validate"),
-    *("bnrepro.analysis.table", "bnrepro.analysis.report"),
-    *("bnrepro.sweep.status", "bnrepro.sweep.directory", "bnrepro.sweep.slurm.states"),
+    *("bnrepro.analysis.table", "bnrepro.analysis.plot"),
+    *("bnrepro.sweep.status", "bnrepro.sweep.directory", "bnrepro.sweep.axis", "bnrepro.sweep.slurm.states"),
     *("bnrepro.training.batch_sizes", "bnrepro.training.progress", "bnrepro.training.schedule"),
 )
 """What `--help`, `show-config`, `plot` and `status` load, and what must stay as light as it is."""
@@ -98,7 +98,9 @@ def test_only_the_entry_points_import_the_command_line():
 
 def test_nothing_is_called_utils():
     """It is where things go that nobody finds again."""
-    assert [name for name in FILES if name.rpartition(".")[2].strip("_") in ("util", "utils", "helpers")] == []
+    assert [
+        name for name in FILES if name.rpartition(".")[2].strip("_") in ("util", "utils", "helpers")
+    ] == []
 
 
 @pytest.mark.parametrize(

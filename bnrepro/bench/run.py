@@ -10,9 +10,10 @@ from bnrepro.bench.flops import flop_per_image
 from bnrepro.bench.images import bench_images
 from bnrepro.bench.report import bench_report
 from bnrepro.bench.rounds import Settings, measure_rounds
+from bnrepro.sweep.configs import compose_base
 from bnrepro.sweep.local import default_jobs
 from bnrepro.sweep.lockstep import candidates
-from bnrepro.sweep.plan import Axes, compose_base, plan_sweep
+from bnrepro.sweep.plan import Axes, plan_sweep
 from bnrepro.sweep.run import gpus_to_deal
 from bnrepro.training.process.device import resolve_device
 from bnrepro.training.process.environment import environment

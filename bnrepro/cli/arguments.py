@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -38,3 +39,18 @@ def numbers(option: str, value: str | None) -> tuple[int, ...] | None:
         return tuple(int(item) for item in items)
     except ValueError:
         raise UsageError(f"{option} {value}: must be whole numbers with commas between, as 1,2,4") from None
+
+
+def any_numbers(option: str, value: str) -> tuple[int | float, ...]:
+    """`1,0.5,1e3` as a tuple, whole numbers as int. Raises `UsageError` for what is not a finite number."""
+    try:
+        found = [float(item) for item in texts(value) or ()]
+        return tuple(int(number) if number.is_integer() else number for number in map(_finite, found))
+    except ValueError:
+        raise UsageError(f"{option} {value}: must be numbers with commas between, as 0.1,0.2,1e-3") from None
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number

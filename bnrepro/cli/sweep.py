@@ -1,23 +1,25 @@
-"""`bnrepro sweep batch-size`"""
+"""`bnrepro sweep batch-size` and `bnrepro sweep over`"""
 
 from __future__ import annotations
 
 import shlex
 import signal
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnrepro.cli.arguments import ConfigDir, Overrides, numbers, texts
+from bnrepro.cli.arguments import ConfigDir, Overrides, any_numbers, numbers, texts
 from bnrepro.cli.columns import columns
 from bnrepro.cli.notices import announce_skipped
 from bnrepro.cli.slurm import Gpus, Partition, Time, Wait, check_launcher, slurm_overrides, submit
 
 if TYPE_CHECKING:
     from bnrepro.data import Dataset
-    from bnrepro.sweep.plan import Axes, Plan
+    from bnrepro.sweep.plan import Plan
     from bnrepro.sweep.run import Outcome
 
 app = typer.Typer(help="Train every cell of a grid.", no_args_is_help=True)
@@ -28,37 +30,62 @@ def sweeps() -> None:
     """Train every cell of a grid."""
 
 
+Norms = Annotated[str | None, typer.Option(metavar="bn,gn,…", help="Default: the experiment's.")]
+Seeds = Annotated[str | None, typer.Option(metavar="0,1,…", help="Default: the experiment's.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="The sweep directory; default results/runs/<experiment>-<protocol>, then -<key>.",
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the cells and estimate the time from a few timed steps.")
+]
+Launcher = Annotated[str | None, typer.Option(metavar="local|slurm", help="Default: the config's.")]
+Jobs = Annotated[
+    str | None, typer.Option(metavar="auto|N", help="Runs side by side; auto: cores / threads, or GPUs.")
+]
+Lockstep = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|off|N",
+        help="Cells trained as one: seeds, in fixed_sgd also bn's batch sizes; auto: measured on this "
+        "machine's GPU, else off.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every sweep can be asked for, beside its axes."""
+
+    overrides: list[str] | None
+    out: Path | None
+    dry_run: bool
+    launcher: str | None
+    jobs: str | None
+    lockstep: str | None
+    partition: str | None
+    time: str | None
+    gpus: int | None
+    wait: bool
+    config_dir: Path | None
+
+
 @app.command("batch-size")
 def batch_size(
     overrides: Overrides = None,
-    norms: Annotated[str | None, typer.Option(metavar="bn,gn,…", help="Default: the experiment's.")] = None,
+    norms: Norms = None,
     batch_sizes: Annotated[
         str | None, typer.Option(metavar="1,2,4,…", help="Images per worker. Default: the experiment's.")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1,…", help="Default: the experiment's.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="The sweep directory; default results/runs/<experiment>-<protocol>."
-        ),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the cells and estimate the time from a few timed steps.")
-    ] = False,
-    launcher: Annotated[
-        str | None, typer.Option(metavar="local|slurm", help="Default: the config's.")
-    ] = None,
-    jobs: Annotated[
-        str | None, typer.Option(metavar="auto|N", help="Runs side by side; auto: cores / threads, or GPUs.")
-    ] = None,
-    lockstep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|off|N",
-            help="Cells trained as one: seeds, in fixed_sgd also bn's batch sizes; auto: measured on this "
-            "machine's GPU, else off.",
-        ),
-    ] = None,
+    seeds: Seeds = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    launcher: Launcher = None,
+    jobs: Jobs = None,
+    lockstep: Lockstep = None,
     partition: Partition = None,
     time: Time = None,
     gpus: Gpus = None,
@@ -66,55 +93,112 @@ def batch_size(
     config_dir: ConfigDir = None,
 ) -> None:
     """Train every (norm × batch size × seed) cell; the same command continues an interrupted sweep."""
-    axes = _axes(norms, batch_sizes, seeds)
-    overrides = [*(overrides or []), *([f"launcher={launcher}"] if launcher else [])]
-    overrides += slurm_overrides(overrides, partition, time, gpus)
+    asked = Asked(overrides, out, dry_run, launcher, jobs, lockstep, partition, time, gpus, wait, config_dir)
+    _sweep(asked, norms, numbers("--batch-sizes", batch_sizes), seeds)
 
-    from bnrepro.data import load_data
+
+@app.command()
+def over(
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="KEY",
+            help="A numeric key: optimizer.base_lr, model.depth, norm.groups …",
+            show_default=False,
+        ),
+    ],
+    values: Annotated[str, typer.Option(metavar="A,B,…", help="The values of KEY.", show_default=False)],
+    overrides: Overrides = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="log2|log10|linear",
+            help="Of the figure's x axis. Default: logarithmic where positive values span a factor of 8.",
+        ),
+    ] = None,
+    norms: Norms = None,
+    seeds: Seeds = None,
+    out: Out = None,
+    dry_run: DryRun = False,
+    launcher: Launcher = None,
+    jobs: Jobs = None,
+    lockstep: Lockstep = None,
+    partition: Partition = None,
+    time: Time = None,
+    gpus: Gpus = None,
+    wait: Wait = False,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Train every (norm × value of KEY × seed) cell, as `batch-size` does for batch sizes."""
+    asked = Asked(overrides, out, dry_run, launcher, jobs, lockstep, partition, time, gpus, wait, config_dir)
+    _sweep(asked, norms, any_numbers("--values", values), seeds, key, scale)
+
+
+def _sweep(
+    asked: Asked,
+    norms: str | None,
+    values: tuple[int | float, ...] | None,
+    seeds: str | None,
+    key: str = "batch_size",
+    scale: str | None = None,
+) -> None:
+    numbered = numbers("--seeds", seeds)
+    overrides = [*(asked.overrides or []), *([f"launcher={asked.launcher}"] if asked.launcher else [])]
+    overrides += slurm_overrides(overrides, asked.partition, asked.time, asked.gpus)
+
     from bnrepro.sweep.directory import default_directory
     from bnrepro.sweep.local import parse_jobs
     from bnrepro.sweep.lockstep import parse_lockstep
-    from bnrepro.sweep.plan import compose_base, plan_sweep
+    from bnrepro.sweep.plan import Axes
+    from bnrepro.sweep.prepare import prepare_sweep
 
-    base = compose_base(overrides, config_dir)
-    dataset = load_data(base.data)
-    plan = plan_sweep(overrides, axes, len(dataset.train.labels), config_dir)
-    directory = out or default_directory(plan.base)
-    on_slurm = check_launcher(plan.base.launcher["name"], jobs, lockstep, wait)
-    together = parse_lockstep(lockstep or "auto")
-    number = parse_jobs(jobs if jobs is not None else plan.base.launcher.get("jobs", "auto"))
+    axes = Axes(texts(norms), values, numbered, key, scale)
+    plan, dataset = prepare_sweep(overrides, axes, asked.config_dir)
+    directory = asked.out or default_directory(plan.base, plan.axis)
+    on_slurm = check_launcher(plan.base.launcher["name"], asked.jobs, asked.lockstep, asked.wait)
+    together = parse_lockstep(asked.lockstep or "auto")
+    jobs = asked.jobs if asked.jobs is not None else plan.base.launcher.get("jobs", "auto")
+    number = parse_jobs(jobs)
     _announce(plan, dataset.name, directory)
     announce_skipped(dataset)
-    if dry_run:
+    if asked.dry_run:
         _forecast(plan, dataset, directory, number, together, measure=not on_slurm)
     elif on_slurm:
-        submit(plan, directory, dataset, together, wait)
+        submit(plan, directory, dataset, together, asked.wait)
     else:
         _run_here(plan, directory, number, together)
 
 
-def _axes(norms: str | None, batch_sizes: str | None, seeds: str | None) -> Axes:
-    from bnrepro.sweep.plan import Axes
-
-    return Axes(
-        norms=texts(norms),
-        batch_sizes=numbers("--batch-sizes", batch_sizes),
-        seeds=numbers("--seeds", seeds),
-    )
-
-
 def _announce(plan: Plan, data: str, directory: Path) -> None:
-    sizes, seeds = (", ".join(map(str, values)) for values in (plan.batch_sizes, plan.seeds))
+    from bnrepro.sweep.axis import number_text
+
+    xs, seeds = ", ".join(map(number_text, plan.axis.values)), ", ".join(map(str, plan.seeds))
+    name = "batch sizes" if plan.axis.is_batch_size else plan.axis.key
+    images, epochs = (
+        _span(values)
+        for values in (
+            [cell.train_images for cell in plan.cells],
+            [cell.config.epochs for cell in plan.cells],
+        )
+    )
+    size = "" if plan.axis.is_batch_size else f", batch size {plan.base.batch_size}"
     typer.echo(
-        f"{len(plan.cells)} cells: {', '.join(plan.norms)} × batch sizes {sizes} × seeds {seeds}; "
-        f"{plan.base.model.name}, {data} ({plan.train_images:,} images), "
-        f"{plan.base.epochs} epoch{'s' if plan.base.epochs > 1 else ''}, "
-        f"protocol {plan.base.protocol.name}"
+        f"{len(plan.cells)} cells: {', '.join(plan.norms)} × {name} {xs} × seeds {seeds}; "
+        f"{plan.base.model.name}, {data} ({images} images), "
+        f"{epochs} epoch{'s' if epochs != '1' else ''}, "
+        f"protocol {plan.base.protocol.name}{size}"
     )
     typer.echo(f"sweep directory: {directory}")
     if dropped := plan.dropped_images():
-        losses = ", ".join(f"{lost} at an SGD batch of {size}" for size, lost in dropped.items())
-        typer.echo(f"each epoch drops its incomplete last batch: {losses} (of {plan.train_images:,} images)")
+        losses = ", ".join(
+            f"{lost} of {images:,} at an SGD batch of {size}" for (images, size), lost in dropped.items()
+        )
+        typer.echo(f"each epoch drops its incomplete last batch: {losses}")
+
+
+def _span(values: Sequence[int]) -> str:
+    """The one value of all cells, or the smallest and the largest."""
+    return "–".join(f"{value:,}" for value in sorted({min(values), max(values)}))
 
 
 def _forecast(

@@ -23,21 +23,22 @@ NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 def to_dataclass(cls: type[T], values: Mapping[str, Any], path: str = "") -> T:
     """Build `cls` from `values`. Raises `UsageError` naming the key that is unknown, missing or mistyped."""
-    hints = _hints(typing.cast(Any, cls))
+    hints = key_types(typing.cast(Any, cls))
     for key in values:
         if key not in hints:
             raise UsageError(unknown_key(f"{path}{shown(key)}", str(key), hints))
     fields = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         if field.name in values:
-            fields[field.name] = _convert(hints[field.name], values[field.name], f"{path}{field.name}")
+            fields[field.name] = convert_value(hints[field.name], values[field.name], f"{path}{field.name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UsageError(f"{path}{field.name}: missing; the config group it belongs to must set it")
     return cls(**fields)
 
 
 @functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
+def key_types(cls: Any) -> dict[str, Any]:
+    """The keys of a dataclass of the schema, and their types."""
     return typing.get_type_hints(cls)
 
 
@@ -48,7 +49,8 @@ def unknown_key(path: str, key: str, known: Iterable[str]) -> str:
     return f"{path}: no such key; {hint}"
 
 
-def _convert(hint: Any, value: Any, path: str) -> Any:
+def convert_value(hint: Any, value: Any, path: str) -> Any:
+    """`value` as the type `hint` of the schema. Raises `UsageError` naming `path` where it cannot be."""
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
@@ -61,7 +63,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise UsageError(f"{path}={shown(value)}: must be a list, as in {path}=[…]")
-        return tuple(_convert(typing.get_args(hint)[0], item, path) for item in value)
+        return tuple(convert_value(typing.get_args(hint)[0], item, path) for item in value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise UsageError(f"{path}={shown(value)}: must be a group of keys")
@@ -72,10 +74,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
 def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
     groups = [choice for choice in choices if dataclasses.is_dataclass(choice)]
     if groups and isinstance(value, Mapping):
-        return _convert(groups[0], value, path)  # its own errors name the key inside
+        return convert_value(groups[0], value, path)  # its own errors name the key inside
     for choice in choices:
         try:
-            return _convert(choice, value, path)
+            return convert_value(choice, value, path)
         except UsageError:
             continue
     raise UsageError(f"{path}={shown(value)}: must be {' or '.join(NAMES.get(c, str(c)) for c in choices)}")

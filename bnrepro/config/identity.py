@@ -48,12 +48,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def cannot_change_a_number(key: str) -> bool:
+    """Is the dotted `key` one of those that no number depends on?"""
+    return f"{key}.".startswith(_HARMLESS)
+
+
 def numeric_part(values: Mapping[str, Any]) -> dict[str, Any]:
     """The flat part of a config dict that can change a number."""
     return {
         key: value
         for key, value in flatten(values).items()
-        if not f"{key}.".startswith(_HARMLESS) and not (key in CAME_LATER and value in CAME_LATER[key])
+        if not cannot_change_a_number(key) and not (key in CAME_LATER and value in CAME_LATER[key])
     }
 
 

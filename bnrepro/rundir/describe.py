@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def describe(result: Mapping[str, Any]) -> str:
-    """`bn, batch size 4, seed 0: error 51.2 % (running), 50.1 % (precise) …`, or what went wrong."""
-    head = f"{result['norm']}, batch size {result['batch_size']}, seed {result['seed']}"
+def describe(result: Mapping[str, Any], at: str | None = None) -> str:
+    """`bn, batch size 4, seed 0: error 51.2 % (running), 50.1 % (precise) …`, or what went wrong.
+
+    `at`: what stands in the place of the batch size, in a sweep over something else.
+    """
+    at = at or f"batch size {result['batch_size']}"
+    head = f"{result['norm']}, {at}, seed {result['seed']}"
     if result["status"] == "failed":
         return f"{head}: failed: {result['message']}"
     if skipped := result.get("skipped_files"):

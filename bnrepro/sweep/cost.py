@@ -14,9 +14,9 @@ GROUP_IMAGES = 0.3
 
 
 def relative_cost(cell: Cell) -> float:
-    """Cost in images of a large batch, of one model and data set."""
+    """Cost in images of a large batch of the sweep's lightest network."""
     groups = cell.images / cell.sizes.norm_batch_size if cell.batch_statistics else 0.0
-    return cell.images + STEP_IMAGES * cell.steps + GROUP_IMAGES * groups
+    return cell.weight * (cell.images + STEP_IMAGES * cell.steps + GROUP_IMAGES * groups)
 
 
 def longest_first(groups: Iterable[Sequence[Cell]]) -> list[Sequence[Cell]]:

@@ -10,21 +10,21 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.files import write_json
+from bnrepro.sweep.axis import Axis, cell_name, read_axis
 
 SWEEP = "sweep.json"
 CELLS = "cells"
 
 
-def cell_name(norm: str, batch_size: int, seed: int) -> str:
-    return f"{norm}-b{batch_size}-s{seed}"
-
-
 def cell_id(config: RunConfig) -> str:
-    return cell_name(config.norm.name, config.batch_size, config.seed)
+    """The name of a single run."""
+    return cell_name(config.norm.name, "b", config.batch_size, config.seed)
 
 
-def default_directory(config: RunConfig) -> Path:
-    return Path("results") / "runs" / f"{config.experiment}-{config.protocol.name}"
+def default_directory(config: RunConfig, axis: Axis | None = None) -> Path:
+    """Where a sweep goes unless told otherwise; without its axis, what a single run's name begins with."""
+    over = "" if axis is None or axis.is_batch_size else f"-{axis.short}"
+    return Path("results") / "runs" / f"{config.experiment}-{config.protocol.name}{over}"
 
 
 def read_sweep(directory: Path) -> dict[str, Any]:
@@ -51,6 +51,7 @@ def write_sweep(directory: Path, sweep: dict[str, Any]) -> None:
 
 def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The new sweep with the old one's further cells: axes may grow or shrink, nothing else may change."""
+    _refuse_other_axis(directory, old, new)
     both = [norm for norm in new["norms"] if norm in old["norm_options"]]
     changed = difference(
         {**old["base"], "norm": {norm: old["norm_options"][norm] for norm in both}},
@@ -63,10 +64,19 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
         )
     ids = {cell["id"] for cell in new["cells"]}
     cells = [*new["cells"], *(cell for cell in old["cells"] if cell["id"] not in ids)]
-    axes = {key: _union(new[key], old[key]) for key in ("norms", "batch_sizes", "seeds")}
+    lists = ("norms", "seeds") if "axis" in new else ("norms", "batch_sizes", "seeds")
+    axes: dict[str, Any] = {key: _union(new[key], old[key]) for key in lists}
+    if "axis" in new:
+        axes["axis"] = {**new["axis"], "values": _union(new["axis"]["values"], old["axis"]["values"])}
     options = {**old["norm_options"], **new["norm_options"]}
     lockstep = {"lockstep": old["lockstep"]} if "lockstep" in old else {}
     return {**new, **axes, **lockstep, "norm_options": options, "cells": cells}
+
+
+def _refuse_other_axis(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    before, after = read_axis(old).key, read_axis(new).key
+    if before != after:
+        raise UsageError(f"{directory}: holds a sweep over {before}, not over {after}; choose another --out")
 
 
 def _union(new: list[Any], old: list[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ import torch
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
-from bnrepro.data import Dataset
+from bnrepro.data import Dataset, load_data
 from bnrepro.rundir.run_error import evaluation_due, is_final
 from bnrepro.sweep.lockstep import in_groups
 from bnrepro.sweep.plan import Cell, Plan
@@ -65,7 +65,8 @@ def forecast(
     for number, (kind, groups) in enumerate(kinds.items(), 1):
         start = time.monotonic()
         try:
-            cost = _timed(max(groups, key=len), dataset)
+            own = load_data(groups[0][0].config.data) if plan.axis.changes_data else dataset
+            cost = _timed(max(groups, key=len), own)
         except UsageError:
             raise
         except (ValueError, RuntimeError) as error:
@@ -78,9 +79,8 @@ def forecast(
 
 
 def _kind(group: Sequence[Cell]) -> str:
-    sizes = {cell.config.batch_size for cell in group}
-    size = f"b{sizes.pop()}" if len(sizes) == 1 else "mixed"
-    return f"{group[0].config.norm.name}-{size}"
+    points = {cell.point for cell in group}
+    return points.pop() if len(points) == 1 else f"{group[0].config.norm.name}-mixed"
 
 
 def wall_seconds(groups: Iterable[float], jobs: int) -> float:

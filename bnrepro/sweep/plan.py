@@ -1,26 +1,34 @@
-"""From axes to cells. Hydra composes once per norm, never per cell."""
+"""From axes to cells: the grid of norms, values of the axis and seeds."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.compose import compose_config, norm_options
-from bnrepro.config.convert import to_dict, unknown_key
+from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import config_hash
-from bnrepro.config.schema import RunConfig
+from bnrepro.config.schema import DataConfig, RunConfig
+from bnrepro.config.validate import validate
 from bnrepro.norms import Traits, find_factory, traits_of
-from bnrepro.sweep.directory import CELLS, cell_name
+from bnrepro.sweep.axis import (
+    BATCH_SIZE,
+    Axis,
+    Number,
+    cell_name,
+    check_key,
+    make_axis,
+    number_text,
+    point_name,
+)
+from bnrepro.sweep.configs import compose_base, compose_norms
+from bnrepro.sweep.directory import CELLS
 from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
-
-AXES = {"norm": "--norms", "batch_size": "--batch-sizes", "seed": "--seeds"}
-AXES |= {"sweep.norms": "--norms", "sweep.batch_sizes": "--batch-sizes", "sweep.seeds": "--seeds"}
 
 
 @dataclass(frozen=True)
@@ -28,36 +36,58 @@ class Axes:
     """What the command line gives; None: the experiment's."""
 
     norms: tuple[str, ...] | None = None
-    batch_sizes: tuple[int, ...] | None = None
+    values: tuple[Number, ...] | None = None
+    """Of `key`; only batch sizes have a default."""
     seeds: tuple[int, ...] | None = None
+    key: str = BATCH_SIZE
+    scale: str | None = None
+    """Of the figure's x axis; None: the usual one."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One (norm, batch size, seed) and what follows from it."""
+    """One (norm, x, seed) and what follows from it."""
 
     config: RunConfig
+    axis: Axis
+    x: Number
+    """Its place on the axis: the batch size, or the value of the axis's key."""
     sizes: BatchSizes
     """With the normalization batch that the norm really has."""
+    train_images: int
     steps: int
     """Of the whole run."""
-    images: int
-    """Seen in the whole run."""
     shared: bool
     """Trained once per seed for all batch sizes: `fixed_sgd`, and a norm that sees no batch."""
     batch_statistics: bool
     mixes: bool
     """In lockstep it trains with other batch sizes: `fixed_sgd`, and a norm that takes them as data."""
+    weight: float = 1.0
+    """Operations of one image, in those of the sweep's lightest network."""
+
+    @property
+    def images(self) -> int:
+        """Seen in the whole run."""
+        return self.steps * self.sizes.sgd_batch_size
+
+    @property
+    def point(self) -> str:
+        """What it shares with its other seeds: `bn-b4`."""
+        return point_name(self.config.norm.name, self.axis.short, self.x)
+
+    @property
+    def at(self) -> str:
+        """Its place on the axis, for people."""
+        return f"{'batch size' if self.axis.is_batch_size else self.axis.key} {number_text(self.x)}"
 
     @property
     def shape(self) -> str:
         """The name of the cells that can train as one stacked model."""
-        norm = self.config.norm.name
-        return norm if self.mixes else f"{norm}-b{self.config.batch_size}"
+        return self.config.norm.name if self.mixes else self.point
 
     @property
     def id(self) -> str:
-        return cell_name(self.config.norm.name, self.config.batch_size, self.config.seed)
+        return cell_name(self.config.norm.name, self.axis.short, self.x, self.config.seed)
 
     def directory(self, sweep: Path) -> Path:
         return sweep / CELLS / self.id
@@ -68,66 +98,50 @@ class Plan:
     """A sweep before it runs."""
 
     base: RunConfig
+    axis: Axis
     norms: tuple[str, ...]
-    batch_sizes: tuple[int, ...]
     seeds: tuple[int, ...]
     cells: tuple[Cell, ...]
     overrides: tuple[str, ...]
-    train_images: int
 
-    def dropped_images(self) -> dict[int, int]:
-        """SGD batch size -> training images that no epoch sees, where there are any."""
-        sizes = sorted({cell.sizes.sgd_batch_size for cell in self.cells})
-        return {size: self.train_images % size for size in sizes if self.train_images % size}
+    def dropped_images(self) -> dict[tuple[int, int], int]:
+        """(training images, SGD batch size) -> images that no epoch sees, where there are any."""
+        pairs = sorted({(cell.train_images, cell.sizes.sgd_batch_size) for cell in self.cells})
+        return {(images, size): images % size for images, size in pairs if images % size}
+
+
+TrainImages = int | Callable[[DataConfig], int]
+"""Of every cell, or of the data set that a config describes."""
 
 
 def plan_sweep(
-    overrides: Sequence[str], axes: Axes, train_images: int, config_dir: Path | None = None
+    overrides: Sequence[str], axes: Axes, train_images: TrainImages, config_dir: Path | None = None
 ) -> Plan:
     """The cells of a grid over `train_images` training images.
 
-    Raises `UsageError` for an override that is an axis, and naming all batch sizes that cannot be.
+    Raises `UsageError` for an override that is an axis, for a key that is not a number or cannot change one,
+    for a value that it does not take, and naming all batch sizes that cannot be.
     """
-    base = compose_base(overrides, config_dir)
+    base = compose_base(overrides, config_dir, axes.key)
+    check_key(axes.key, base)
     norms = _distinct("--norms", axes.norms, base.sweep.norms)
-    sizes = _distinct("--batch-sizes", axes.batch_sizes, base.sweep.batch_sizes)
     seeds = _distinct("--seeds", axes.seeds, base.sweep.seeds)
-    for option, values, least in (("--batch-sizes", sizes, 1), ("--seeds", seeds, 0)):
-        if bad := [value for value in values if value < least]:
-            raise UsageError(f"{option} {bad[0]}: must be {least} or more")
-    configs = dict(_per_norm(overrides, norms, config_dir))
-    _refuse_impossible(configs, sizes, train_images)
-    cells = tuple(cell for norm in norms for cell in _cells_of(configs[norm], sizes, seeds, train_images))
-    return Plan(base, norms, sizes, seeds, cells, tuple(overrides), train_images)
-
-
-def compose_base(overrides: Sequence[str], config_dir: Path | None) -> RunConfig:
-    """The config without its norm's options. Raises `UsageError` for an override that is an axis."""
-    for override in overrides:
-        key = override.split("=")[0].lstrip("+~")
-        if key in AXES:
-            raise UsageError(f"{override}: is an axis of the sweep; give it with {AXES[key]}")
-    return compose_config([o for o in overrides if not _norm_option(o)], config_dir)
-
-
-def _norm_option(override: str) -> str | None:
-    match = re.match(r"[+]{0,2}norm\.(\w+)=", override)
-    return match.group(1) if match else None
-
-
-def _per_norm(
-    overrides: Sequence[str], norms: Sequence[str], config_dir: Path | None
-) -> Iterator[tuple[str, RunConfig]]:
-    """Each norm's config, with the `norm.KEY=` overrides whose KEY it has."""
-    options = {norm: norm_options(norm, config_dir) for norm in norms}
-    known = {key for keys in options.values() for key in keys}
-    for override in overrides:
-        key = _norm_option(override)
-        if key is not None and key not in known:
-            raise UsageError(unknown_key(f"norm.{key}", key, known) + f" (norms {', '.join(norms)})")
-    for norm in norms:
-        fitting = [o for o in overrides if (key := _norm_option(o)) is None or key in options[norm]]
-        yield norm, compose_config([f"norm={norm}", *fitting], config_dir)
+    if bad := [seed for seed in seeds if seed < 0]:
+        raise UsageError(f"--seeds {bad[0]}: must be 0 or more")
+    axis = _axis(axes, base)
+    configs = compose_norms(overrides, norms, axis, config_dir)
+    axis = dataclasses.replace(axis, values=_values(axis, configs[norms[0]]))
+    counted = cache(train_images) if callable(train_images) else lambda data: train_images
+    points = [
+        _Point(axis.put(config, x), axis, x, counted)
+        for config in configs.values()
+        for x in _xs(axis, config)
+    ]
+    for point in points:
+        validate(point.config)
+    _refuse_impossible(points)
+    cells = tuple(cell for point in points for cell in point.cells(seeds))
+    return Plan(base, axis, norms, seeds, cells, tuple(overrides))
 
 
 def _distinct(option: str, given: Sequence[Any] | None, default: Sequence[Any]) -> tuple[Any, ...]:
@@ -139,72 +153,123 @@ def _distinct(option: str, given: Sequence[Any] | None, default: Sequence[Any]) 
     return values
 
 
-def _refuse_impossible(configs: dict[str, RunConfig], sizes: Sequence[int], train_images: int) -> None:
-    reasons = {}
-    for norm, config in configs.items():
-        for size in _sizes_of(config, sizes):
-            try:
-                steps_per_epoch(train_images, batch_sizes(config.protocol, size))
-            except UsageError as error:
-                reasons[f"{norm}-b{size}"] = str(error)
-    if reasons:
-        raise UsageError(f"these cells cannot be: {', '.join(reasons)} ({next(iter(reasons.values()))})")
+def _axis(axes: Axes, base: RunConfig) -> Axis:
+    if axes.key != BATCH_SIZE:
+        return make_axis(axes.key, _distinct("--values", axes.values, ()), axes.scale)
+    sizes = _distinct("--batch-sizes", axes.values, base.sweep.batch_sizes)
+    if bad := [size for size in sizes if size < 1]:
+        raise UsageError(f"--batch-sizes {bad[0]}: must be 1 or more")
+    return make_axis(axes.key, sizes, axes.scale)
+
+
+def _values(axis: Axis, config: RunConfig) -> tuple[Number, ...]:
+    """As the config has them: 1 is 1.0 where the key is not a whole number."""
+    return tuple(axis.take(value, config) for value in axis.values)
 
 
 def _traits(config: RunConfig) -> Traits:
     return traits_of(find_factory(config.norm.name, config.norm.factory))
 
 
-def _sizes_of(config: RunConfig, sizes: Sequence[int]) -> Sequence[int]:
-    """The batch sizes that a norm is trained at: one for all, where none of them is anything to it."""
+def _xs(axis: Axis, config: RunConfig) -> Sequence[Number]:
+    """Where a norm is trained: at one batch size for all, where none of them is anything to it."""
     shared = config.protocol.sgd_batch_size
-    return sizes if shared is None or _traits(config).batch_statistics else [shared]
+    if not axis.is_batch_size or shared is None or _traits(config).batch_statistics:
+        return axis.values
+    return [shared]
 
 
-def _cells_of(
-    config: RunConfig, sizes: Sequence[int], seeds: Sequence[int], train_images: int
-) -> Iterator[Cell]:
-    asks = _traits(config)
-    fixed = config.protocol.sgd_batch_size is not None
-    shared, mixes = fixed and not asks.batch_statistics, fixed and asks.mixed is not None
-    for size in _sizes_of(config, sizes):
-        numbers = batch_sizes(config.protocol, size, asks.all_workers)
-        steps = config.epochs * steps_per_epoch(train_images, numbers)
-        images = steps * numbers.sgd_batch_size
+@dataclass(frozen=True)
+class _Point:
+    """A norm at one place of the axis."""
+
+    config: RunConfig
+    axis: Axis
+    x: Number
+    count: Callable[[DataConfig], int]
+
+    @property
+    def name(self) -> str:
+        return point_name(self.config.norm.name, self.axis.short, self.x)
+
+    def steps(self) -> int:
+        """Of an epoch. Raises `UsageError` where the batch size cannot be."""
+        config = self.config
+        return steps_per_epoch(self.count(config.data), batch_sizes(config.protocol, config.batch_size))
+
+    def cells(self, seeds: Sequence[int]) -> Iterator[Cell]:
+        config, asks = self.config, _traits(self.config)
+        alone = config.protocol.sgd_batch_size is None or not self.axis.is_batch_size
+        cell = Cell(
+            config=config,
+            axis=self.axis,
+            x=self.x,
+            sizes=batch_sizes(config.protocol, config.batch_size, asks.all_workers),
+            train_images=self.count(config.data),
+            steps=config.epochs * self.steps(),
+            shared=not alone and not asks.batch_statistics,
+            batch_statistics=asks.batch_statistics,
+            mixes=not alone and asks.mixed is not None,
+        )
         for seed in seeds:
-            cell = dataclasses.replace(config, batch_size=size, seed=seed)
-            yield Cell(cell, numbers, steps, images, shared, asks.batch_statistics, mixes)
+            yield dataclasses.replace(cell, config=dataclasses.replace(config, seed=seed))
+
+
+def _refuse_impossible(points: Sequence[_Point]) -> None:
+    reasons = {}
+    for point in points:
+        try:
+            point.steps()
+        except UsageError as error:
+            reasons[point.name] = str(error)
+    if reasons:
+        raise UsageError(f"these cells cannot be: {', '.join(reasons)} ({next(iter(reasons.values()))})")
 
 
 def sweep_json(plan: Plan) -> dict[str, Any]:
-    """What `sweep.json` says of a plan."""
-    base = to_dict(plan.base)
-    for axis in ("norm", "batch_size", "seed", "sweep", "launcher"):
-        del base[axis]
+    """What `sweep.json` says of a plan: schema 1 of batch sizes, schema 2 of any other axis."""
+    axis, base = plan.axis, to_dict(plan.base)
+    for key in ("norm", "seed", "sweep", "launcher"):
+        del base[key]
+    options = {cell.config.norm.name: dict(cell.config.norm.options) for cell in plan.cells}
+    for held in (base, *({"norm": {"options": each}} for each in options.values())):
+        _drop(held, axis.key)
+    sizes = {"batch_sizes": list(axis.values)}
     return {
-        "schema": 1,
+        "schema": 1 if axis.is_batch_size else 2,
         "experiment": plan.base.experiment,
         "protocol": plan.base.protocol.name,
-        "reference": plan.base.sweep.reference,
+        "reference": plan.base.sweep.reference if axis.is_batch_size else None,
         "base": base,
         "norms": list(plan.norms),
-        "batch_sizes": list(plan.batch_sizes),
+        **(sizes if axis.is_batch_size else {"axis": to_dict(axis)}),
         "seeds": list(plan.seeds),
-        "norm_options": {cell.config.norm.name: dict(cell.config.norm.options) for cell in plan.cells},
+        "norm_options": options,
         "overrides": list(plan.overrides),
-        "cells": [
-            {
-                "id": cell.id,
-                "norm": cell.config.norm.name,
-                "batch_size": cell.config.batch_size,
-                "seed": cell.config.seed,
-                "config_hash": config_hash(cell.config),
-                "shared": cell.shared,
-                "steps": cell.steps,
-                "workers": cell.sizes.workers,
-                "sgd_batch_size": cell.sizes.sgd_batch_size,
-                "norm_batch_size": cell.sizes.norm_batch_size if cell.batch_statistics else None,
-            }
-            for cell in plan.cells
-        ],
+        "cells": [_cell_json(cell) for cell in plan.cells],
+    }
+
+
+def _drop(config: dict[str, Any], key: str) -> None:
+    """Take an axis's key out of a config dict: its values are the cells'."""
+    *groups, name = key.split(".")
+    for group in groups:
+        config = config.get(group, {})
+    for place in (config, config.get("options", {})):
+        place.pop(name, None)
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "norm": cell.config.norm.name,
+        **({} if cell.axis.is_batch_size else {"x": cell.x}),
+        "batch_size": cell.config.batch_size,
+        "seed": cell.config.seed,
+        "config_hash": config_hash(cell.config),
+        "shared": cell.shared,
+        "steps": cell.steps,
+        "workers": cell.sizes.workers,
+        "sgd_batch_size": cell.sizes.sgd_batch_size,
+        "norm_batch_size": cell.sizes.norm_batch_size if cell.batch_statistics else None,
     }

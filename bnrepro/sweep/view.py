@@ -64,7 +64,7 @@ class View:
         self._unfinished -= self._costs[cell.id]
         count = f"{self._done_before + len(self._finished)}/{self._done_before + len(self._costs)}"
         self._console.print(
-            f"{MARKS[result['status']]} {count} {describe(result)}", markup=False, soft_wrap=True
+            f"{MARKS[result['status']]} {count} {describe(result, cell.at)}", markup=False, soft_wrap=True
         )
 
     def _skipped_part(self, cell: str) -> float:

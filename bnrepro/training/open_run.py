@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +11,6 @@ import torch
 
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
-from bnrepro.data.waiting import StoppedWaiting, stoppable
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.rundir.record import TENSORBOARD, Record, result_head
 from bnrepro.rundir.run_error import evaluation_due, is_final, last_errors, run_error
@@ -27,16 +24,6 @@ from bnrepro.training.session import Session
 from bnrepro.training.trainer import Chunk, Diverged, Trainer
 
 NOTE_SECONDS = 5.0
-
-
-@contextmanager
-def stop_while_waiting(stop: StopFlag) -> Iterator[None]:
-    """Grants the wish also where the block waits for data that does not come. Raises `Interrupted`."""
-    try:
-        with stoppable(lambda: stop.wanted):
-            yield
-    except StoppedWaiting:
-        raise Interrupted from None
 
 
 @dataclass(eq=False)

@@ -14,7 +14,7 @@ from bnrepro.data import load_data
 from bnrepro.norms import find_factory, traits_of
 from bnrepro.rundir.record import Record, check_same_config, read_result, result_head
 from bnrepro.training.batch_sizes import batch_sizes
-from bnrepro.training.open_run import Run, stop_while_waiting
+from bnrepro.training.open_run import Run
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.distributed import World
 from bnrepro.training.process.environment import environment
@@ -55,9 +55,7 @@ def run(
         data = dataset.name
         session = Session.prepare(config, dataset, device, world)
         record.open(environment(device), overrides)  # not before: what is refused leaves nothing there
-        stop = stop or StopFlag()
-        with stop_while_waiting(stop):
-            return Run.open(session, record, resume=resume, stop=stop, report=report).finish()
+        return Run.open(session, record, resume=resume, stop=stop or StopFlag(), report=report).finish()
     except (UsageError, Interrupted):
         raise
     except Exception as error:  # a norm of the user's own may raise anything: the rest of a sweep goes on

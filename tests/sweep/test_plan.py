@@ -1,8 +1,5 @@
 """A user would train another grid than the one on the figure's axes."""
 
-import functools
-from unittest import mock
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,21 +8,16 @@ from bnrepro.config.compose import compose_config
 from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import config_hash
 from bnrepro.norms import NORMS, traits_of
+from bnrepro.sweep.configs import axis_options, compose_base
 from bnrepro.sweep.cost import longest_first, relative_cost
-from bnrepro.sweep.plan import AXES, Axes, Plan, compose_base, plan_sweep, sweep_json
+from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
+
+pytestmark = pytest.mark.usefixtures("composed_once")
 
 IMAGES = 1437
 SIZES = st.lists(st.sampled_from([1, 2, 4, 8, 16, 32, 64, 128]), min_size=1, max_size=4, unique=True)
 NORM_NAMES = st.lists(st.sampled_from(["bn", "gn", "none", "bn_frozen"]), min_size=1, max_size=3, unique=True)
 SEEDS = st.lists(st.integers(0, 50), min_size=1, max_size=3, unique=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def composed_once():
-    """Hydra takes a tenth of a second each time."""
-    cached = functools.cache(lambda overrides, config_dir: compose_config(overrides, config_dir))
-    with mock.patch("bnrepro.sweep.plan.compose_config", lambda o, directory: cached(tuple(o), directory)):
-        yield
 
 
 def plan(*overrides: str, images: int = IMAGES, norms=None, sizes=None, seeds=None, config_dir=None) -> Plan:
@@ -35,7 +27,7 @@ def plan(*overrides: str, images: int = IMAGES, norms=None, sizes=None, seeds=No
 def test_the_axes_are_the_experiments_unless_given():
     default = plan("experiment=digits")
     assert default.norms == ("bn", "gn", "none")
-    assert default.batch_sizes == (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    assert default.axis.values == (1, 2, 4, 8, 16, 32, 64, 128, 256)
     assert len(default.cells) == 27
     given = plan("experiment=digits", norms=("gn",), sizes=(8, 2), seeds=(0, 5))
     assert [cell.id for cell in given.cells] == ["gn-b8-s0", "gn-b8-s5", "gn-b2-s0", "gn-b2-s5"]
@@ -118,7 +110,7 @@ def test_sgd_batches_above_the_training_set_are_named():
 
 
 def test_what_an_epoch_drops_is_said():
-    assert plan(norms=("bn",), sizes=(1, 2, 256)).dropped_images() == {2: 1, 256: 157}
+    assert plan(norms=("bn",), sizes=(1, 2, 256)).dropped_images() == {(1437, 2): 1, (1437, 256): 157}
     assert plan(norms=("bn",), images=10240).dropped_images() == {}
 
 
@@ -126,7 +118,7 @@ def test_what_an_epoch_drops_is_said():
 def test_an_axis_as_an_override_is_refused_with_its_option(override):
     with pytest.raises(UsageError) as refused:
         compose_base([override], None)
-    assert AXES[override.lstrip("+").split("=")[0]] in str(refused.value)
+    assert axis_options()[override.lstrip("+").split("=")[0]] in str(refused.value)
 
 
 def test_a_norms_option_applies_to_the_norms_that_have_it():
@@ -147,6 +139,7 @@ def test_a_norms_option_that_none_has_is_refused():
     [
         ({"norms": ("bn", "foo")}, "norm=foo: no such choice"),
         ({"norms": ("bn", "bn")}, "--norms bn,bn: bn twice"),
+        ({"norms": ("bn", "../norm/bn")}, "norm=../norm/bn: no such choice"),
         ({"norms": ()}, "--norms"),
         ({"sizes": ()}, "--batch-sizes"),
         ({"seeds": ()}, "--seeds"),
@@ -170,3 +163,13 @@ def test_a_norm_of_the_users_own_stands_in_the_plan(tmp_path, monkeypatch):
     planned = plan("norm.scale=2.0", norms=("bn", "mine"), sizes=(4,), config_dir=tmp_path)
     assert planned.cells[1].id == "mine-b4-s0"
     assert planned.cells[1].config.norm.options == {"scale": 2.0}
+
+
+def test_a_norm_under_a_second_name_is_refused(tmp_path):
+    """One run would be counted as two seeds, or never be trained: both would be the cell bn-b4-s0."""
+    (tmp_path / "norm").mkdir()
+    (tmp_path / "norm" / "mybn.yaml").write_text("name: bn\neps: 0.1\nmomentum: 0.1\n")
+    with pytest.raises(UsageError, match="norm=mybn: its name is bn"):
+        plan(norms=("bn", "mybn"), sizes=(4,), config_dir=tmp_path)
+    with pytest.raises(UsageError, match="norm=mybn: its name is bn"):
+        compose_config(["norm=mybn"], tmp_path)

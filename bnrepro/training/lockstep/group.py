@@ -15,7 +15,7 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset, load_data
 from bnrepro.rundir.record import Record, check_same_config, read_result
 from bnrepro.training.lockstep.stacked import Lockstep
-from bnrepro.training.open_run import Run, stop_while_waiting
+from bnrepro.training.open_run import Run
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.environment import environment
@@ -52,9 +52,8 @@ def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: Stop
         if left:
             dataset = load_data(left[0].config.data)
             data = dataset.name
-            with stop_while_waiting(stop):
-                for runs in _by_position(_open(left, dataset, overrides, stop)):
-                    _Group(runs).finish()
+            for runs in _by_position(_open(left, dataset, overrides, stop)):
+                _Group(runs).finish()
     except (UsageError, Interrupted):
         raise
     except Exception as error:
