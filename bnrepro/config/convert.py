@@ -9,13 +9,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import inspect
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from bnrepro.config.errors import UsageError, shown
+from bnrepro.config.errors import UsageError, check_choice, shown
+from bnrepro.config.ranges import Range
 
 T = TypeVar("T")
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", type(None): "null"}
@@ -58,6 +60,11 @@ def convert_value(hint: Any, value: Any, path: str) -> Any:
             raise UsageError(f"{path}={shown(value)}: must be a group of keys")
         return to_dataclass(typing.cast(type, hint), value, f"{path}.")
     origin = typing.get_origin(hint)
+    if origin is Annotated:
+        return _convert_within(typing.get_args(hint), value, path)
+    if origin is Literal:
+        check_choice(path, value, typing.get_args(hint))
+        return value
     if origin in (typing.Union, types.UnionType):
         return _convert_union(typing.get_args(hint), value, path)
     if origin is tuple:
@@ -71,6 +78,16 @@ def convert_value(hint: Any, value: Any, path: str) -> Any:
     return _convert_scalar(hint, value, path)
 
 
+def _convert_within(args: tuple[Any, ...], value: Any, path: str) -> Any:
+    """A value of the type `args[0]`, inside the ranges that follow."""
+    hint, *ranges = args
+    converted = convert_value(hint, value, path)
+    for allowed in ranges:
+        if isinstance(allowed, Range):
+            allowed.check(path, converted)
+    return converted
+
+
 def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
     groups = [choice for choice in choices if dataclasses.is_dataclass(choice)]
     if groups and isinstance(value, Mapping):
@@ -80,7 +97,16 @@ def _convert_union(choices: tuple[Any, ...], value: Any, path: str) -> Any:
             return convert_value(choice, value, path)
         except UsageError:
             continue
-    raise UsageError(f"{path}={shown(value)}: must be {' or '.join(NAMES.get(c, str(c)) for c in choices)}")
+    raise UsageError(f"{path}={shown(value)}: must be {' or '.join(map(_kind, choices))}")
+
+
+def _kind(hint: Any) -> str:
+    """A type in words."""
+    if typing.get_origin(hint) is Annotated:
+        return _kind(typing.get_args(hint)[0])
+    if typing.get_origin(hint) is Literal:
+        return " or ".join(map(str, typing.get_args(hint)))
+    return NAMES.get(hint, str(hint))
 
 
 def _convert_scalar(hint: type, value: Any, path: str) -> Any:
@@ -113,6 +139,31 @@ def to_dict(config: Any) -> dict[str, Any]:
         return value
 
     return plain(config)
+
+
+def check_arguments(path: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Check options against what `factory` annotates its arguments with: types, choices and ranges.
+
+    Raises `UsageError`. An argument without annotation, or with one of the user's own types, takes whatever
+    is given.
+    """
+    try:
+        parameters = inspect.signature(factory, eval_str=True).parameters
+    except Exception:  # a user's annotations may say anything
+        return
+    for key, value in options.items():
+        if key in parameters and _understood(parameters[key].annotation):
+            convert_value(parameters[key].annotation, value, f"{path}.{key}")
+
+
+def _understood(hint: Any) -> bool:
+    """Is it made of the types that a YAML has?"""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _understood(args[0])
+    if origin in (typing.Union, types.UnionType):
+        return all(map(_understood, args))
+    return origin is Literal or hint in NAMES
 
 
 def check_options(path: str, options: Mapping[str, Any], template: Mapping[str, Any]) -> None:

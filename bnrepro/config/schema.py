@@ -109,8 +109,9 @@ class ScheduleConfig:
     name: str
     """`cosine` or `step`."""
     warmup_epochs: float
+    """Linear, from `optimizer.base_lr` to the scaled rate where that is higher (Goyal et al. 2017, §2.2)."""
     warmup_above_lr: float
-    """Warm up only where the scaled rate exceeds this; 0: always."""
+    """Warm up only where the scaled rate exceeds this too."""
     milestones: tuple[float, ...]
     """Only `step`: the epochs after which the rate is multiplied by `gamma`."""
     gamma: float

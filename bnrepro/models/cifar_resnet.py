@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnrepro.config.errors import check_choice
+from bnrepro.config.ranges import Count
 from bnrepro.models.registry import ModelFactory, register
 from bnrepro.norms import NormLayers
 
@@ -36,6 +38,8 @@ class BasicBlock(nn.Module):
         self, layers: NormLayers, in_channels: int, channels: int, stride: int, shortcut: str
     ) -> None:
         super().__init__()
+        self.keeps_shape = stride == 1 and in_channels == channels
+        self.enter = nn.Identity()
         self.conv1 = layers.conv(in_channels, channels, 3, stride)
         self.norm1 = layers.norm(channels)
         self.act1 = layers.activation()
@@ -44,9 +48,10 @@ class BasicBlock(nn.Module):
         self.shortcut = _shortcut(layers, in_channels, channels, stride, shortcut)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.act1(self.norm1(self.conv1(x)))
+        entered = self.enter(x)
+        y = self.act1(self.norm1(self.conv1(entered)))
         y = self.norm2(self.conv2(y))
-        return F.relu(y + self.shortcut(x))
+        return F.relu(y + self.shortcut(x if self.keeps_shape else entered))
 
     def branch_convs(self) -> list[nn.Module]:
         """The residual branch's convolutions, in order."""
@@ -67,13 +72,24 @@ def _shortcut(layers: NormLayers, in_channels: int, channels: int, stride: int, 
 
 
 class CifarResNet(nn.Module):
-    """`x: (N, in_channels, H, W)` to logits `(N, num_classes)`; H and W from 4 up (32 in the paper)."""
+    """`x: (N, in_channels, H, W)` to logits `(N, num_classes)`; H and W from 4 up (32 in the paper).
+
+    `first_stride` is that of the first convolution, 1 in the paper. The maps of the three stages are H, H/2
+    and H/4 pixels wide, each divided by it: with 8×8 images and 2 the last stage has 1×1 pixels, and batch
+    norm there as many values per channel as the normalization batch has images.
+    """
 
     def __init__(
-        self, layers: NormLayers, depth: int, num_classes: int, in_channels: int, shortcut: str
+        self,
+        layers: NormLayers,
+        depth: int,
+        num_classes: int,
+        in_channels: int,
+        shortcut: str,
+        first_stride: int,
     ) -> None:
         super().__init__()
-        self.conv = layers.conv(in_channels, STAGES[0], 3)
+        self.conv = layers.conv(in_channels, STAGES[0], 3, first_stride)
         self.norm = layers.norm(STAGES[0])
         self.act = layers.activation()
         blocks: list[nn.Module] = []
@@ -88,12 +104,10 @@ class CifarResNet(nn.Module):
         self._initialize()
 
     def _initialize(self) -> None:
-        """He et al. 2015, by fan-out, as the reference ResNets do; biases start at 0."""
+        """He et al. 2015, by fan-out, as the reference ResNets do."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.norm(self.conv(x)))
@@ -104,12 +118,15 @@ class CifarResNet(nn.Module):
 
 def cifar_resnet(depth: int) -> ModelFactory:
     def make(
-        layers: NormLayers, *, num_classes: int, in_channels: int = 3, shortcut: str = "identity"
+        layers: NormLayers,
+        *,
+        num_classes: int,
+        in_channels: int = 3,
+        shortcut: Literal["identity", "projection"] = "identity",
+        first_stride: Count = 1,
     ) -> nn.Module:
-        check_choice("model.shortcut", shortcut, ("identity", "projection"))
-        return CifarResNet(
-            layers.with_context(default_groups=DEFAULT_GROUPS), depth, num_classes, in_channels, shortcut
-        )
+        layers = layers.with_context(default_groups=DEFAULT_GROUPS)
+        return CifarResNet(layers, depth, num_classes, in_channels, shortcut, first_stride)
 
     return make
 

@@ -7,13 +7,15 @@ arguments that `configs/model/<name>.yaml` gives a value.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
+from bnrepro.config.convert import check_arguments
 from bnrepro.config.errors import UsageError
 from bnrepro.config.registry import Registry
+from bnrepro.config.schema import RunConfig
 from bnrepro.norms import NormLayers, find_factory
 
 ModelFactory = Callable[..., nn.Module]
@@ -36,12 +38,10 @@ def build_model(
 
     `norm`: a name of `NORMS`, a factory `make(num_channels) -> nn.Module`, or `NormLayers` where options
     are wanted. `zero_init_last` starts the weight of each block's last norm at 0, for the norms that have
-    one (Goyal et al. 2017, §5.1). Raises `UsageError` for an unknown name or option.
+    one (Goyal et al. 2017, §5.1). Raises `UsageError` for an unknown name or option, and for a
+    value out of range.
     """
-    factory = MODELS.find(name)
-    accepted = set(inspect.signature(factory).parameters) - {"layers", "num_classes", "in_channels"}
-    if unknown := sorted(set(options) - accepted):
-        raise UsageError(f"model {name} has no option {unknown[0]}; choices: {', '.join(sorted(accepted))}")
+    factory = _find(name, options)
     layers = norm if isinstance(norm, NormLayers) else NormLayers(_norm_factory(norm))
     model = factory(layers, num_classes=num_classes, in_channels=in_channels, **options)
     blocks = residual_blocks(model)
@@ -50,6 +50,21 @@ def build_model(
     if layers.traits.initialize is not None:
         layers.traits.initialize(model, blocks)
     return model
+
+
+def check_network(config: RunConfig) -> None:
+    """Raises `UsageError` where model or norm do not exist, or do not take an option as it is."""
+    _find(config.model.name, config.model.options)
+    NormLayers(find_factory(config.norm.name, config.norm.factory), config.norm.options)
+
+
+def _find(name: str, options: Mapping[str, Any]) -> ModelFactory:
+    factory = MODELS.find(name)
+    accepted = set(inspect.signature(factory).parameters) - {"layers", "num_classes", "in_channels"}
+    if unknown := sorted(set(options) - accepted):
+        raise UsageError(f"model {name} has no option {unknown[0]}; choices: {', '.join(sorted(accepted))}")
+    check_arguments("model", factory, options)
+    return factory
 
 
 def _norm_factory(norm: str | Callable[..., nn.Module]) -> Callable[..., nn.Module]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnrepro.config.ranges import Fraction, Positive
 from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_size
 from bnrepro.norms.grouped import move_average
 from bnrepro.norms.mixed_batches import MixedBatchNorm
@@ -156,6 +159,11 @@ class BatchNorm(BatchStatistics):
     def population_buffers(self, mean: Tensor, var: Tensor) -> dict[str, Tensor]:
         return {"running_mean": mean, "running_var": var}
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Torch's older state dicts have no counter, and torch's own layers load them as well."""
+        state_dict.setdefault(f"{prefix}num_batches_tracked", torch.zeros_like(self.num_batches_tracked))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def extra_repr(self) -> str:
         return f"{self.weight.numel()}, norm_batch_size={self.norm_batch_size}, eps={self.eps}"
 
@@ -165,8 +173,8 @@ def bn(
     num_channels: int,
     *,
     norm_batch_size: int | None = None,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
+    eps: Positive = 1e-5,
+    momentum: Fraction = 0.1,
 ) -> nn.Module:
     """Batch normalization; see `BatchNorm`."""
     return BatchNorm(num_channels, norm_batch_size, eps, momentum)

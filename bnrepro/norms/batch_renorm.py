@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.ranges import Fraction, Positive, Range, StepsOrNull
 from bnrepro.norms.batch_norm import BatchNorm
 from bnrepro.norms.grouped import (
     by_group,
@@ -20,9 +22,9 @@ from bnrepro.norms.registry import register
 from bnrepro.norms.standardize import Standardize
 
 PAPER_STEPS = 130_000
-"""Length of the paper's baseline run (Ioffe 2017, §4)."""
+"""Length of the paper's baseline run (Ioffe 2017)."""
 PAPER_SCHEDULE = {"start_step": 5_000, "r_max_step": 40_000, "d_max_step": 25_000}
-"""Its schedule of the clipping bounds (§4), in steps of that run."""
+"""Its schedule of the clipping bounds, in steps of that run."""
 
 
 class BatchRenorm(BatchNorm):
@@ -64,7 +66,6 @@ class BatchRenorm(BatchNorm):
     ) -> None:
         super().__init__(num_channels, norm_batch_size, eps, momentum)
         self.steps = {"start_step": start_step, "r_max_step": r_max_step, "d_max_step": d_max_step}
-        _check(r_max, d_max, self.steps)
         self.final_r_max = r_max
         self.final_d_max = d_max
         # tensors, so that a captured step sees them change; not saved, since `schedule` sets them every step
@@ -115,28 +116,18 @@ def _rise(step: int, start: float, end: float) -> float:
     return 1.0 if step >= end else (step - start) / (end - start)
 
 
-def _check(r_max: float, d_max: float, steps: dict[str, int | None]) -> None:
-    if r_max < 1:
-        raise UsageError(f"norm.r_max={r_max:g}: must be 1 or more (1: never corrects the scale)")
-    if d_max < 0:
-        raise UsageError(f"norm.d_max={d_max:g}: must be 0 or more (0: never corrects the mean)")
-    for key, value in steps.items():
-        if value is not None and (not isinstance(value, int) or value < 0):
-            raise UsageError(f"norm.{key}={value}: must be null or a whole number of steps from 0")
-
-
 @register("brn", batch_statistics=True)
 def brn(
     num_channels: int,
     *,
     norm_batch_size: int | None = None,
-    eps: float = 1e-5,
-    momentum: float = 0.01,
-    r_max: float = 3.0,
-    d_max: float = 5.0,
-    start_step: int | None = None,
-    r_max_step: int | None = None,
-    d_max_step: int | None = None,
+    eps: Positive = 1e-5,
+    momentum: Fraction = 0.01,
+    r_max: Annotated[float, Range(1)] = 3.0,
+    d_max: Annotated[float, Range(0)] = 5.0,
+    start_step: StepsOrNull = None,
+    r_max_step: StepsOrNull = None,
+    d_max_step: StepsOrNull = None,
 ) -> nn.Module:
     """Batch renormalization; see `BatchRenorm`."""
     return BatchRenorm(

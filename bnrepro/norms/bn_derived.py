@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from bnrepro.config.ranges import Fraction, Positive
 from bnrepro.norms.batch_norm import BatchNorm
 from bnrepro.norms.grouped import (
     by_group,
@@ -131,8 +132,8 @@ def bn_derived(
     num_channels: int,
     *,
     norm_batch_size: int | None = None,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
+    eps: Positive = 1e-5,
+    momentum: Fraction = 0.1,
 ) -> nn.Module:
     """Batch normalization with its derivation written out; see `DerivedBatchNorm`."""
     return DerivedBatchNorm(num_channels, norm_batch_size, eps, momentum)

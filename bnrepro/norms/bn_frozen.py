@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.ranges import Fraction, Positive
 from bnrepro.norms.batch_norm import BatchNorm
 from bnrepro.norms.grouped import (
     by_group,
@@ -23,7 +23,7 @@ from bnrepro.norms.standardize import Standardize
 
 
 class FrozenBatchNorm(BatchNorm):
-    """Batch norm that trains its last part with the running statistics (Wu & Johnson 2021, §4).
+    """Batch norm that trains its last part with the running statistics (Wu & Johnson 2021).
 
     Up to `freeze_after` of the run (a fraction of its steps): as `bn`. Then, in training as in test,
     y = γ (x − μ) / √(σ² + ε) + β with the running statistics as constants: no gradient runs through them,
@@ -52,8 +52,6 @@ class FrozenBatchNorm(BatchNorm):
         freeze_after: float = 0.8,
     ) -> None:
         super().__init__(num_channels, norm_batch_size, eps, momentum)
-        if not 0 <= freeze_after <= 1:
-            raise UsageError(f"norm.freeze_after={freeze_after:g}: must be a fraction of the run, 0 to 1")
         self.freeze_after = freeze_after
         # a tensor, so that a captured step sees it change; not saved, since `schedule` sets it every step
         self.register_buffer("frozen", torch.tensor(False), persistent=False)
@@ -95,9 +93,9 @@ def bn_frozen(
     num_channels: int,
     *,
     norm_batch_size: int | None = None,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
-    freeze_after: float = 0.8,
+    eps: Positive = 1e-5,
+    momentum: Fraction = 0.1,
+    freeze_after: Fraction = 0.8,
 ) -> nn.Module:
     """Batch norm, frozen for the last part of training; see `FrozenBatchNorm`."""
     return FrozenBatchNorm(num_channels, norm_batch_size, eps, momentum, freeze_after)

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from bnrepro.config.ranges import Fraction, Positive
 from bnrepro.norms.batch_norm import BatchNorm
 from bnrepro.norms.grouped import by_group, group_dims, merge_groups, per_channel, split_groups
 from bnrepro.norms.processes import processes
@@ -74,8 +75,8 @@ def bn_sync(
     num_channels: int,
     *,
     sgd_batch_size: int | None = None,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
+    eps: Positive = 1e-5,
+    momentum: Fraction = 0.1,
 ) -> nn.Module:
     """Batch norm over all workers; see `SyncBatchNorm`."""
     return SyncBatchNorm(num_channels, sgd_batch_size, eps, momentum)

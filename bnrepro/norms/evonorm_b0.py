@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bnrepro.config.ranges import Fraction, Positive
 from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_size
 from bnrepro.norms.grouped import (
     by_group,
@@ -108,8 +109,8 @@ def evonorm_b0(
     num_channels: int,
     *,
     norm_batch_size: int | None = None,
-    eps: float = 1e-5,
-    momentum: float = 0.1,
+    eps: Positive = 1e-5,
+    momentum: Fraction = 0.1,
     activated: bool = True,
 ) -> nn.Module:
     """EvoNorm-B0; see `EvoNormB0`. `activated=False`: an `Affine`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bnrepro.config.ranges import Groups, Positive
 from bnrepro.norms.group_norm import resolve_groups
 from bnrepro.norms.registry import register
 
@@ -49,8 +50,8 @@ class EvoNormS0(nn.Module):
 def evonorm_s0(
     num_channels: int,
     *,
-    groups: int | str = "auto",
-    eps: float = 1e-5,
+    groups: Groups = "auto",
+    eps: Positive = 1e-5,
     activated: bool = True,
     default_groups: int = 32,
 ) -> nn.Module:

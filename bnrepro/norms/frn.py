@@ -6,14 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnrepro.config.ranges import Positive
 from bnrepro.norms.registry import register
 
 INITIAL_EPS = 1e-4
-"""Where a learned ε starts (Singh & Krishnan 2020, §3)."""
+"""Where a learned ε starts (Singh & Krishnan 2020)."""
 
 
 class FilterResponseNorm(nn.Module):
-    """Filter response normalization (Singh & Krishnan 2020, §3), the same in training and test.
+    """Filter response normalization (Singh & Krishnan 2020), the same in training and test.
 
     ν² = mean of x² over H and W; y = γ x / √(ν² + ε) + β; and in place of the activation the thresholded
     linear unit z = max(y, τ) with a learned τ per channel, 0 at the start. Where no activation follows
@@ -53,7 +54,7 @@ class FilterResponseNorm(nn.Module):
 
 @register("frn", activation=nn.Identity)
 def frn(
-    num_channels: int, *, eps: float = 1e-6, learn_eps: bool = False, activated: bool = True
+    num_channels: int, *, eps: Positive = 1e-6, learn_eps: bool = False, activated: bool = True
 ) -> nn.Module:
     """Filter response normalization; see `FilterResponseNorm`."""
     return FilterResponseNorm(num_channels, eps, learn_eps, activated)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bnrepro.config.ranges import Groups, Positive
 from bnrepro.norms.group_norm import gn
 from bnrepro.norms.registry import register
 
@@ -13,7 +14,7 @@ EPS = 1e-5
 
 
 class WSConv2d(nn.Conv2d):
-    """A convolution with the filters Ŵ = (W − μ) / √(σ² + ε) (Qiao et al. 2019, §3).
+    """A convolution with the filters Ŵ = (W − μ) / √(σ² + ε) (Qiao et al. 2019).
 
     μ and the biased σ² are over input channels, height and width of one filter. Ŵ does not depend on the
     scale of W: weight decay only changes the effective learning rate.
@@ -26,7 +27,7 @@ class WSConv2d(nn.Conv2d):
 
 @register("gn_ws", conv=WSConv2d)
 def gn_ws(
-    num_channels: int, *, groups: int | str = "auto", eps: float = 1e-5, default_groups: int = 32
+    num_channels: int, *, groups: Groups = "auto", eps: Positive = 1e-5, default_groups: int = 32
 ) -> nn.Module:
     """Group normalization with weight standardization (Qiao et al. 2019), the same in training and test.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from bnrepro.config.errors import UsageError
+from bnrepro.config.ranges import Groups, Positive
 from bnrepro.norms.registry import register
 
 
@@ -12,8 +13,7 @@ def resolve_groups(groups: int | str, num_channels: int, default_groups: int) ->
     """`auto` is the model family's default. Raises `UsageError` where the channels cannot be divided."""
     if groups == "auto":
         groups = default_groups
-    if not isinstance(groups, int) or groups < 1:
-        raise UsageError(f"norm.groups={groups}: must be auto or a whole number from 1")
+    assert isinstance(groups, int)
     if num_channels % groups:
         raise UsageError(
             f"norm.groups={groups}: does not divide the {num_channels} channels of a layer; "
@@ -24,7 +24,7 @@ def resolve_groups(groups: int | str, num_channels: int, default_groups: int) ->
 
 @register("gn")
 def gn(
-    num_channels: int, *, groups: int | str = "auto", eps: float = 1e-5, default_groups: int = 32
+    num_channels: int, *, groups: Groups = "auto", eps: Positive = 1e-5, default_groups: int = 32
 ) -> nn.Module:
     """Group normalization (Wu & He 2018, Eq. 7), the same in training and test.
 

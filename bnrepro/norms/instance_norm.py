@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
+from bnrepro.config.ranges import Positive
 from bnrepro.norms.registry import register
 
 
 @register("in")
-def instance_norm(num_channels: int, *, eps: float = 1e-5) -> nn.Module:
+def instance_norm(num_channels: int, *, eps: Positive = 1e-5) -> nn.Module:
     """Instance normalization (Ulyanov et al. 2016), the same in training and test.
 
     y = γ (x − μ) / √(σ² + ε) + β, with mean and biased variance over H and W, and γ and β per channel: what

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
+from bnrepro.config.ranges import Positive
 from bnrepro.norms.registry import register
 
 
 @register("ln")
-def ln(num_channels: int, *, eps: float = 1e-5) -> nn.Module:
+def ln(num_channels: int, *, eps: Positive = 1e-5) -> nn.Module:
     """Layer normalization (Ba et al. 2016), the same in training and test.
 
     y = γ (x − μ) / √(σ² + ε) + β, with mean and biased variance over C, H and W of one image, and γ and β per

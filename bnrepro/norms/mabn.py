@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.ranges import Count, Fraction, Positive, Range, Steps, StepsOrNull
 from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_size
 from bnrepro.norms.grouped import (
     by_group,
@@ -25,7 +26,7 @@ from bnrepro.norms.registry import register
 class CentralizedConv2d(nn.Conv2d):
     """A convolution whose filters have mean 0: W − mean of W over input channels, height and width.
 
-    Stands in for the subtraction of the mean that MABN leaves out (Yan et al. 2020, §4).
+    Stands in for the subtraction of the mean that MABN leaves out (Yan et al. 2020).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class MovingAverageFunction(Function):
 
 
 class MovingAverageBatchNorm(BatchStatistics):
-    """Moving-average batch normalization (Yan et al. 2020, §4) over groups of `norm_batch_size` images.
+    """Moving-average batch normalization (Yan et al. 2020) over groups of `norm_batch_size` images.
 
     It divides by the root of a second moment, needs no mean (the convolutions are centralized instead), and
     averages the noisy batch statistics of both passes over the last `window` groups. Training:
@@ -99,7 +100,8 @@ class MovingAverageBatchNorm(BatchStatistics):
 
     where χ̄² is the mean over the window of χ²_B = mean(x²), and χ² is the running second moment: a moving
     average of χ²_B with new weight `momentum`. The backward pass is that of `MovingAverageFunction`. In the
-    first `warmup_steps` steps χ̄² = χ²_B, ψ̄ = ψ_B and r = 1. Test: y = γ x / √(χ² + ε) + β.
+    first `warmup_steps` steps, and until the window is full, χ̄² = χ²_B and ψ̄ = ψ_B; in the first
+    `r_warmup_steps` (None: as many) r = 1. Test: y = γ x / √(χ² + ε) + β.
 
     The groups of one step count as consecutive, so the window reaches over groups of the same step before it
     reaches back in time: as in the authors' ImageNet experiment, which also cuts a regular SGD batch into
@@ -107,8 +109,17 @@ class MovingAverageBatchNorm(BatchStatistics):
     normalized with the statistics of `window` · n: a remedy that a small batch on one device does not have
     so cheaply. While evaluation looks on every group has its own χ²_B.
 
-    Defaults: the window of 16 groups and α = 0.98 are the paper's (§5); `warmup_steps` and `r_max` are those
-    of the authors' code.
+    Defaults: the window of 16 groups, α = 0.98 and `r_max` are those of the authors' code. They have two
+    programs, which begin at different steps, and neither is followed to the step here:
+
+    - their ImageNet program averages from the 2nd step on and corrects by r from the 100th on:
+      `warmup_steps=1 r_warmup_steps=99`;
+    - their layer for other networks averages from the 100th step on and corrects from the 1,001st on:
+      `warmup_steps=99 r_warmup_steps=1000`;
+    - by default both begin here at the 101st, `warmup_steps=100 r_warmup_steps=null`, so that a run of some
+      hundred steps is corrected too.
+
+    In both programs χ² averages the window's χ̄², here each step's own χ²_B, which lags less.
 
     A warning: the backward pass is an estimate, not the gradient. Where γ / χ is large it can diverge.
 
@@ -131,20 +142,16 @@ class MovingAverageBatchNorm(BatchStatistics):
         window: int = 16,
         warmup_steps: int = 100,
         r_max: float = 5.0,
+        r_warmup_steps: int | None = None,
     ) -> None:
         super().__init__()
         check_norm_batch_size(norm_batch_size)
-        if window < 1:
-            raise UsageError(f"norm.window={window}: must be 1 or more groups")
-        if warmup_steps < window:
-            raise UsageError(f"norm.warmup_steps={warmup_steps}: must fill the window, norm.window={window}")
-        if r_max < 1:
-            raise UsageError(f"norm.r_max={r_max:g}: must be 1 or more (1: never corrects)")
         self.norm_batch_size = norm_batch_size
         self.eps = eps
         self.momentum = momentum
         self.warmup_steps = warmup_steps
         self.r_max = r_max
+        self.r_warmup_steps = warmup_steps if r_warmup_steps is None else r_warmup_steps
         self.weight = nn.Parameter(torch.ones(num_channels))
         self.bias = nn.Parameter(torch.zeros(num_channels))
         self.register_buffer("running_second_moment", torch.ones(num_channels))
@@ -166,11 +173,12 @@ class MovingAverageBatchNorm(BatchStatistics):
     def _train(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         with torch.no_grad():
             own = by_group(x.square().mean(group_dims(x), keepdim=True))
-            averaging = (self.num_batches_tracked >= self.warmup_steps) & self.updates_running
+            averaging = self._after(max(self.warmup_steps, math.ceil(len(self.forward_history) / len(own))))
             average = torch.where(averaging, window_means(self.forward_history, own), own)
             chi = (average + self.eps).sqrt()
             ratio = chi / (self.running_second_moment + self.eps).sqrt()
-            r = torch.where(averaging, ratio.clamp(1 / self.r_max, self.r_max), 1.0)
+            correcting = self._after(self.r_warmup_steps)
+            r = torch.where(correcting, ratio.clamp(1 / self.r_max, self.r_max), 1.0)
         y = MovingAverageFunction.apply(
             x, weight, bias, per_channel(chi, x), per_channel(r, x), self.backward_history, averaging
         )
@@ -180,6 +188,10 @@ class MovingAverageBatchNorm(BatchStatistics):
         if self.updates_running:
             self._update(own)
         return y
+
+    def _after(self, steps: int) -> Tensor:
+        """A true scalar from the step on that follows the first `steps`; never in evaluation."""
+        return (self.num_batches_tracked >= steps) & self.updates_running
 
     @torch.no_grad()
     def _update(self, own: Tensor) -> None:
@@ -202,11 +214,14 @@ def mabn(
     num_channels: int,
     *,
     norm_batch_size: int | None = None,
-    eps: float = 1e-5,
-    momentum: float = 0.02,
-    window: int = 16,
-    warmup_steps: int = 100,
-    r_max: float = 5.0,
+    eps: Positive = 1e-5,
+    momentum: Fraction = 0.02,
+    window: Count = 16,
+    warmup_steps: Steps = 100,
+    r_max: Annotated[float, Range(1)] = 5.0,
+    r_warmup_steps: StepsOrNull = None,
 ) -> nn.Module:
     """Moving-average batch normalization; see `MovingAverageBatchNorm`."""
-    return MovingAverageBatchNorm(num_channels, norm_batch_size, eps, momentum, window, warmup_steps, r_max)
+    return MovingAverageBatchNorm(
+        num_channels, norm_batch_size, eps, momentum, window, warmup_steps, r_max, r_warmup_steps
+    )

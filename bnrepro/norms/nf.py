@@ -9,16 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bnrepro.config.ranges import Positive
 from bnrepro.norms.registry import register
 
 RELU_GAIN = math.sqrt(2 / (1 - 1 / math.pi))
-"""γ: relu of a unit normal variable has the variance 1 / γ² (Brock et al. 2021, §4.3)."""
+"""γ: relu of a unit normal variable has the variance 1 / γ² (Brock et al. 2021)."""
 LEAST_VARIANCE = 1e-4
 """Bound on fan-in · σ² of a filter, from below (the authors' code)."""
 
 
 class ScaledWSConv2d(nn.Conv2d):
-    """A convolution with the filters Ŵ = g (W − μ) / (σ √fan-in) (Brock et al. 2021, §4.2).
+    """A convolution with the filters Ŵ = g (W − μ) / (σ √fan-in) (Brock et al. 2021).
 
     μ and the biased σ² are over input channels, height and width of one filter; the gain g is learned, per
     filter, 1 at the start. With unit-variance inputs the outputs have unit variance and, whatever the mean of
@@ -56,11 +57,11 @@ class ScaledBranch(nn.Module):
 
 
 @register("nf", conv=ScaledWSConv2d, conv_bias=True, activation=ScaledReLU)
-def nf(num_channels: int, *, alpha: float = 0.2, ends_branch: bool = False) -> nn.Module:
+def nf(num_channels: int, *, alpha: Positive = 0.2, ends_branch: bool = False) -> nn.Module:
     """No norm, signal propagation by design (Brock et al. 2021), the same in training and test.
 
     Scaled weight-standardized convolutions with gains and biases, activations scaled by γ, and α · SkipInit
-    at the end of every branch. α = 0.2 is the paper's (§4).
+    at the end of every branch. α = 0.2 is the paper's.
 
     What differs here: the paper's blocks are pre-activation, x + α f(x / β) with β = √Var(x) computed in
     advance. Our networks are He et al.'s, with a ReLU behind the addition. β is left out, since with SkipInit

@@ -9,7 +9,7 @@ from bnrepro.norms.registry import register
 
 
 class SkipInit(nn.Module):
-    """One learned scalar at the end of a residual branch, 0 at the start (De & Smith 2020, §3).
+    """One learned scalar at the end of a residual branch, 0 at the start (De & Smith 2020).
 
     y = α x: the network starts as the identity, as a deep network with batch norm effectively does.
     """

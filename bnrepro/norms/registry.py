@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 
+from bnrepro.config.convert import check_arguments
 from bnrepro.config.errors import UsageError
 from bnrepro.config.registry import Registry
 
@@ -103,11 +105,17 @@ def find_factory(name: str, reference: str | None = None) -> Factory:
 
 @dataclass(frozen=True)
 class NormLayers:
-    """What a network builds its blocks from: convolution, norm and activation that belong together."""
+    """What a network builds its blocks from: convolution, norm and activation that belong together.
+
+    Raises `UsageError` for an option outside of the range that the factory annotates.
+    """
 
     factory: Factory
     options: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_arguments("norm", self.factory, self.options)
 
     @cached_property
     def traits(self) -> Traits:
@@ -121,15 +129,16 @@ class NormLayers:
         return NormLayers(self.factory, self.options, {**self.context, **context})
 
     def conv(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-        """A convolution that keeps the size at stride 1 and has a bias only if the norm needs one."""
-        return self.traits.conv(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=kernel_size // 2,
-            bias=self.traits.conv_bias,
+        """A convolution that keeps the size at stride 1 and has a bias only if the norm needs one.
+
+        The bias starts at 0 and is not drawn: a seed gives the same weights under every norm.
+        """
+        conv = self.traits.conv(
+            in_channels, out_channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False
         )
+        if self.traits.conv_bias:
+            conv.bias = nn.Parameter(torch.zeros(out_channels))
+        return conv
 
     def norm(self, num_channels: int, *, activated: bool = True, ends_branch: bool = False) -> nn.Module:
         context = {**self.context, "activated": activated, "ends_branch": ends_branch}
@@ -143,10 +152,12 @@ class NormLayers:
 def build_norm(name: str, num_channels: int, **options: Any) -> nn.Module:
     """One norm layer for activations `(N, C, H, W)` or `(N, C)` with C = `num_channels`.
 
-    `build_norm("bn", 64, norm_batch_size=4)`. Raises `UsageError` for an unknown name or option.
+    `build_norm("bn", 64, norm_batch_size=4)`. Raises `UsageError` for an unknown name or option, and for a
+    value out of range.
     """
     factory = find_factory(name)
     accepted = set(inspect.signature(factory).parameters) - {"num_channels"}
     if unknown := sorted(set(options) - accepted):
         raise UsageError(f"norm {name} has no option {unknown[0]}; choices: {', '.join(sorted(accepted))}")
+    check_arguments("norm", factory, options)
     return factory(num_channels, **options)

@@ -15,6 +15,7 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.config.validate import validate
+from bnrepro.models import check_network
 from bnrepro.norms import Traits, find_factory, traits_of
 from bnrepro.sweep.axis import (
     BATCH_SIZE,
@@ -139,6 +140,7 @@ def plan_sweep(
     ]
     for point in points:
         validate(point.config)
+        check_network(point.config)
     _refuse_impossible(points)
     cells = tuple(cell for point in points for cell in point.cells(seeds))
     return Plan(base, axis, norms, seeds, cells, tuple(overrides))

@@ -19,20 +19,22 @@ def scaled_lr(optimizer: OptimizerConfig, sgd_batch_size: int) -> float:
 
 
 def lr_schedule(
-    schedule: ScheduleConfig, peak: float, epochs: int, steps_per_epoch: int
+    schedule: ScheduleConfig, unscaled: float, peak: float, epochs: int, steps_per_epoch: int
 ) -> Callable[[int], float]:
     """The rate as a function of the step, counted from 0 over the whole run.
 
     `cosine` falls from `peak` to 0 at the last epoch's end, step by step (Loshchilov & Hutter 2017, Eq. 5);
-    `step` multiplies by `gamma` after each of `milestones`. Warm-up is linear up to `peak`, and part of the
-    run's epochs.
+    `step` multiplies by `gamma` after each of `milestones`. Warm-up is part of the run's epochs and Goyal et
+    al.'s (2017, §2.2): linear from the `unscaled` rate (`optimizer.base_lr`, that of 256 images) at the first
+    step to `peak` at the end of `warmup_epochs`. A peak that is not above the unscaled rate needs none.
     """
-    warmup = schedule.warmup_epochs * steps_per_epoch if peak > schedule.warmup_above_lr else 0.0
+    warm = peak > max(unscaled, schedule.warmup_above_lr)
+    warmup = schedule.warmup_epochs * steps_per_epoch if warm else 0.0
     total = epochs * steps_per_epoch
 
     def rate(step: int) -> float:
         if step < warmup:
-            return peak * (step + 1) / math.ceil(warmup)
+            return unscaled + (peak - unscaled) * step / warmup
         if schedule.name == "cosine":
             return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
         passed = sum(step >= round(m * steps_per_epoch) for m in schedule.milestones)

@@ -124,7 +124,7 @@ def _trainer(
         model=accumulation.model,
         forward=forward,
         optimizer=build_optimizer(config.optimizer, accumulation.model.parameters(), peak),
-        lr=lr_schedule(config.schedule, peak, config.epochs, steps),
+        lr=lr_schedule(config.schedule, config.optimizer.base_lr, peak, config.epochs, steps),
         feed=feed,
         sgd_batch_size=sizes.sgd_batch_size,
         steps_per_epoch=steps,

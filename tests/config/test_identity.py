@@ -15,6 +15,7 @@ BASE = compose_config([])
     [
         *("seed=1", "batch_size=16", "epochs=9", "threads=2", "precision=bf16", "deterministic=true"),
         *("device=cpu", "data.train_subset=100", "data.augment=none", "model.shortcut=projection"),
+        *("model.first_stride=2",),
         *("norm.eps=0.001", "norm=gn", "protocol=workers", "optimizer.weight_decay=0", "schedule=step"),
         *("evaluation.precise_images=5", "optimizer.base_lr=0.3", "data.root=/elsewhere"),
     ],
@@ -66,3 +67,17 @@ def test_a_difference_names_key_old_and_new():
 
 def test_a_config_survives_its_yaml():
     assert to_dataclass(RunConfig, to_dict(BASE)) == BASE
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "aa65b7bfb513"),
+        (["norm=mabn"], "92826cbb54f0"),
+        (["model=resnet20", "norm=none"], "af29e5655b18"),
+        (["norm=brn", "model=resnet50"], "b12d324ef3b8"),
+    ],
+)
+def test_hashes_made_before_a_key_came_are_still_these_runs(overrides, expected):
+    """`model.first_stride` and `norm.r_warmup_steps` came after: their defaults are what was trained then."""
+    assert config_hash(compose_config(overrides)) == expected

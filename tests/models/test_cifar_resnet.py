@@ -95,7 +95,7 @@ def test_unknown_model_is_refused_with_the_choices():
 
 
 def test_unknown_option_is_refused_with_the_choices():
-    with pytest.raises(UsageError, match="no option width; choices: shortcut"):
+    with pytest.raises(UsageError, match="no option width; choices: first_stride, shortcut"):
         build_model("resnet8", width=2)
 
 
@@ -106,3 +106,15 @@ def test_unknown_shortcut_is_refused_with_the_choices():
 
 def test_every_depth_of_the_paper_is_there():
     assert {f"resnet{depth}" for depth in (8, 20, 32, 44, 56, 110)} <= set(MODELS)
+
+
+def test_a_first_stride_of_2_leaves_one_pixel_of_8_in_the_last_stage():
+    model, seen = build_model("resnet8", in_channels=1, first_stride=2), []
+    model.blocks.register_forward_hook(lambda module, args, out: seen.append(out.shape))
+    assert model(torch.randn(2, 1, 8, 8)).shape == (2, 10)
+    assert seen == [(2, 64, 1, 1)]
+
+
+def test_a_first_stride_of_nothing_is_refused():
+    with pytest.raises(UsageError, match=r"model\.first_stride=0: must be 1 or more"):
+        build_model("resnet8", first_stride=0)

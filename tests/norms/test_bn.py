@@ -161,3 +161,16 @@ def test_a_gpu_keeps_channels_last_and_splits_the_same_images(groups):
     found = all_at_once(x, groups, weight, bias, 1e-5, channels_last=True)
     assert found[0].is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-10)
+
+
+def test_a_state_dict_without_the_counter_loads():
+    """Older files of torch's have none, and torch's own layers take them."""
+    theirs = torch.nn.BatchNorm2d(4)
+    theirs.running_mean.normal_()
+    state = {key: value for key, value in theirs.state_dict().items() if key != "num_batches_tracked"}
+    ours = build_norm("bn", 4)
+    ours.load_state_dict(state)
+    assert torch.equal(ours.running_mean, theirs.running_mean)
+    assert "num_batches_tracked" not in state
+    with pytest.raises(RuntimeError, match="running_var"):
+        ours.load_state_dict({key: value for key, value in state.items() if key != "running_var"})

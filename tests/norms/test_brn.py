@@ -132,8 +132,8 @@ def test_one_value_per_channel_is_refused():
     [
         ({"r_max": 0.5}, "norm.r_max=0.5: must be 1 or more"),
         ({"d_max": -1.0}, "norm.d_max=-1: must be 0 or more"),
-        ({"start_step": "soon"}, "norm.start_step=soon: must be null or a whole number"),
-        ({"r_max_step": 0.3}, "norm.r_max_step=0.3: must be null or a whole number"),
+        ({"start_step": "soon"}, "norm.start_step=soon: must be a whole number or null"),
+        ({"r_max_step": 0.3}, "norm.r_max_step=0.3: must be a whole number or null"),
     ],
 )
 def test_bounds_that_cannot_be_are_refused(options, message):

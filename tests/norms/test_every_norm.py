@@ -1,6 +1,7 @@
 """A user would lose a norm in some command: what every norm has to keep, whatever it computes."""
 
 import inspect
+from typing import get_args
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ import torch.nn.functional as F
 import yaml
 from torch.func import functional_call, grad, stack_module_state, vmap
 
+from bnrepro.config.errors import UsageError
 from bnrepro.config.paths import config_directory
+from bnrepro.config.ranges import Range
 from bnrepro.models import build_model
-from bnrepro.norms import NORMS, NormLayers, find_factory
+from bnrepro.norms import NORMS, NormLayers, build_norm, find_factory
 from bnrepro.norms.batch_statistics import BatchStatistics, batch_statistics_layers
 from bnrepro.norms.registry import CONTEXT
 
@@ -97,6 +100,18 @@ def test_its_yaml_has_every_option_with_the_factorys_default(name):
     assert values.pop("label")
     assert values == {"name": name, **options}
     assert NORMS[name].__doc__
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_option_has_a_range(name):
+    """Else `norm.eps=-1` would train, and end as a divergence."""
+    for key, parameter in inspect.signature(NORMS[name], eval_str=True).parameters.items():
+        hint = parameter.annotation
+        if key in {"num_channels", *CONTEXT} or hint is bool:
+            continue
+        assert any(isinstance(part, Range) for part in get_args(hint)), key
+        with pytest.raises(UsageError, match=rf"norm\.{key}=-1: must be "):
+            build_norm(name, 8, **{key: -1})
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if NORMS[name].traits.batch_statistics])

@@ -121,12 +121,32 @@ def test_filters_are_centralized():
     assert torch.allclose(conv(x)[:, :, 1:-1, 1:-1], torch.zeros(1, 3, 3, 3), atol=1e-6)
 
 
+@pytest.mark.parametrize(("steps", "begins"), [(0, 3), (3, 3), (5, 5)])
+def test_averaging_waits_for_a_full_window(steps, begins):
+    """4 groups per window, one per step: three earlier ones are needed whatever `warmup_steps` says."""
+    module = build_norm("mabn", 1, window=4, warmup_steps=steps, r_max=1).double()
+    for step in range(begins + 1):
+        x = torch.full((2, 1, 1, 1), step + 1.0, dtype=torch.float64)
+        normalized = module(x)[0].item()
+        assert (abs(normalized - 1) > 0.01) is (step >= begins)
+
+
+def test_the_correction_can_begin_later_than_the_averages():
+    """As in the authors' layer for other networks."""
+    plain, late = (build_norm("mabn", 1, window=1, warmup_steps=1, r_warmup_steps=n) for n in (1, 3))
+    for step in range(4):
+        x = torch.full((2, 1, 1, 1), step + 1.0)
+        same = torch.allclose(plain(x), late(x))
+        assert same is (step not in (1, 2))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"window": 0}, "norm.window=0: must be 1 or more"),
-        ({"warmup_steps": 3}, "norm.warmup_steps=3: must fill the window, norm.window=16"),
+        ({"warmup_steps": -1}, "norm.warmup_steps=-1: must be 0 or more"),
         ({"r_max": 0.2}, "norm.r_max=0.2: must be 1 or more"),
+        ({"r_warmup_steps": 2.5}, "norm.r_warmup_steps=2.5: must be a whole number or null"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, message):

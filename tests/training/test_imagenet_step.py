@@ -66,7 +66,7 @@ def test_the_protocol_is_wu_and_he_s():
     optimizer = config.optimizer
     assert (optimizer.momentum, optimizer.nesterov, optimizer.weight_decay) == (0.9, True, 1e-4)
     assert (config.epochs, config.model.name, config.model.zero_init_last) == (100, "resnet50", True)
-    rate = lr_schedule(config.schedule, 0.1, config.epochs, 10)
+    rate = lr_schedule(config.schedule, 0.1, 0.1, config.epochs, 10)
     assert [rate(10 * epoch) for epoch in (0, 29, 30, 60, 90, 99)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.001, 0.0001, 0.0001]
     )
@@ -74,12 +74,12 @@ def test_the_protocol_is_wu_and_he_s():
     assert (stream.crop_size, stream.resize_size, stream.jitter, stream.lighting) == (224, 256, 0.4, 0.1)
 
 
-@pytest.mark.parametrize(("batch_size", "first"), [(32, 1.0), (64, 1 / 50)])
-def test_warm_up_only_above_a_rate_of_a_tenth(batch_size, first):
+@pytest.mark.parametrize("batch_size", [32, 64])
+def test_warm_up_starts_at_the_rate_of_256_images(batch_size):
     config = compose_config(["experiment=wu_he_2018", "data.root=/data", f"batch_size={batch_size}"])
     peak = scaled_lr(config.optimizer, 8 * batch_size)
-    rate = lr_schedule(config.schedule, peak, config.epochs, 10)
-    assert rate(0) == pytest.approx(first * peak)
+    rate = lr_schedule(config.schedule, config.optimizer.base_lr, peak, config.epochs, 10)
+    assert rate(0) == pytest.approx(0.1)
     assert rate(50) == peak
 
 

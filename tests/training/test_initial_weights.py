@@ -5,10 +5,12 @@ import itertools
 import pytest
 import torch
 from tiny_runs import tiny_config
+from torch import nn
 
 from bnrepro.data import load_data
 from bnrepro.data.draws import epoch_table
 from bnrepro.models import build_model
+from bnrepro.norms import NORMS
 from bnrepro.training.initial_weights import initial_weights
 from bnrepro.training.session import Session
 
@@ -51,14 +53,31 @@ def test_drawing_weights_leaves_the_global_generator_alone():
     assert torch.equal(torch.rand(4), expected)
 
 
-@pytest.mark.parametrize("other", ["norm=gn", "batch_size=2", "protocol=workers", "epochs=7"])
-def test_a_seed_means_the_same_convolutions_in_every_arm(other):
+def drawn(*overrides: str) -> list[torch.Tensor]:
+    """The weights of convolutions and classifier: all that is random."""
+    return [
+        module.weight
+        for module in prepared(*overrides).trainer.model.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+
+
+@pytest.mark.parametrize("other", ["batch_size=2", "protocol=workers", "epochs=7", "model.first_stride=2"])
+def test_a_seed_means_the_same_weights_in_every_arm(other):
     torch.rand(1)
-    ours, theirs = (
-        [p for p in prepared(*overrides).trainer.model.parameters() if p.dim() == 4]
-        for overrides in ((), (other,))
-    )
-    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(drawn(), drawn(other), strict=True))
+
+
+@pytest.mark.parametrize("model", ["resnet8", "resnet18"])
+@pytest.mark.parametrize("norm", sorted(NORMS))
+def test_a_seed_means_the_same_weights_under_every_norm(norm, model):
+    """Seeds are paired over norms: their differences are compared. Fixup rescales them by its own rule."""
+    ours, theirs = drawn(f"model={model}"), drawn(f"model={model}", f"norm={norm}")
+    for ours_one, theirs_one in zip(ours, theirs, strict=True):
+        scale = 1.0
+        if norm == "fixup":
+            scale = (theirs_one.norm() / ours_one.norm()).item()
+        assert torch.allclose(ours_one * scale, theirs_one, rtol=1e-6 if scale != 1 else 0, atol=0)
 
 
 def test_a_seed_means_the_same_draws_in_every_arm():

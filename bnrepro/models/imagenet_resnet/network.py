@@ -19,11 +19,13 @@ class _Basic(BasicBlock):
     """torchvision's block of two 3×3 convolutions, with what the norm brings: convolution, activation."""
 
     downsample: nn.Module | None
+    enter: nn.Module
 
     def __init__(
         self, norm_layers: NormLayers, inplanes: int, planes: int, stride: int = 1, *args: Any, **kwargs: Any
     ) -> None:
         super().__init__(inplanes, planes, stride, *args, **kwargs)
+        self.enter = nn.Identity()
         self.conv1 = norm_layers.conv(inplanes, planes, 3, stride)
         self.conv2 = norm_layers.conv(planes, planes, 3)
         self.act1 = norm_layers.activation()
@@ -32,9 +34,10 @@ class _Basic(BasicBlock):
             self.downsample = _shortcut(norm_layers, inplanes, planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.act1(self.bn1(self.conv1(x)))
+        entered = self.enter(x)
+        y = self.act1(self.bn1(self.conv1(entered)))
         y = self.bn2(self.conv2(y))
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        return self.relu(y + (x if self.downsample is None else self.downsample(entered)))
 
     def branch_convs(self) -> list[nn.Module]:
         """The residual branch's convolutions, in order."""
@@ -48,11 +51,13 @@ class _Bottleneck(Bottleneck):
     """torchvision's block of 1×1, 3×3 and 1×1 convolutions, with what the norm brings."""
 
     downsample: nn.Module | None
+    enter: nn.Module
 
     def __init__(
         self, norm_layers: NormLayers, inplanes: int, planes: int, stride: int = 1, *args: Any, **kwargs: Any
     ) -> None:
         super().__init__(inplanes, planes, stride, *args, **kwargs)
+        self.enter = nn.Identity()
         out = planes * self.expansion
         self.conv1 = norm_layers.conv(inplanes, planes, 1)
         self.conv2 = norm_layers.conv(planes, planes, 3, stride)
@@ -64,10 +69,11 @@ class _Bottleneck(Bottleneck):
             self.downsample = _shortcut(norm_layers, inplanes, out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.act1(self.bn1(self.conv1(x)))
+        entered = self.enter(x)
+        y = self.act1(self.bn1(self.conv1(entered)))
         y = self.act2(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        return self.relu(y + (x if self.downsample is None else self.downsample(entered)))
 
     def branch_convs(self) -> list[nn.Module]:
         """The residual branch's convolutions, in order."""
@@ -105,6 +111,3 @@ class ImageNetResNet(ResNet):
         nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as torchvision's own
         self.conv1 = stem
         self.relu = layers.activation()
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is not None:
-                nn.init.zeros_(module.bias)
