@@ -64,3 +64,17 @@ def test_bad_values_are_refused_in_a_line():
         assert refused.code == 2
         assert says in refused.err
         assert len(refused.err.strip().splitlines()) == 1
+
+
+def test_seeds_of_a_value_train_in_lockstep(tmp_path):
+    asked = ("--norms", "gn", "--seeds", "0,1", "--jobs", "1", "--lockstep", "2", "--out", str(tmp_path))
+    ended = call("sweep", "over", "optimizer.momentum", "--values", "0.5,0.9", *TINY, *asked)
+    assert ended.code == 0, ended.err
+    assert json.loads((tmp_path / "sweep.json").read_text())["lockstep"] == {
+        "gn-momentum0.5": 2,
+        "gn-momentum0.9": 2,
+    }
+    cells = {path.name: json.loads((path / "env.json").read_text()) for path in tmp_path.glob("cells/*")}
+    assert {name: env["lockstep"] for name, env in cells.items()} == {
+        f"gn-momentum{value}-s{seed}": 2 for value in (0.5, 0.9) for seed in (0, 1)
+    }

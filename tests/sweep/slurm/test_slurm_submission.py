@@ -185,3 +185,16 @@ def test_seeds_in_lockstep_stay_in_one_task(notes: Path, tmp_path: Path) -> None
     assert sorted(job.cells for job in again) == sorted(job.cells for job in first)
     with pytest.raises(UsageError, match="were trained with 2"):
         submit_sweep(plan, tmp_path, config, data, lockstep=3)
+
+
+def test_a_sweep_over_a_key_is_submitted_by_its_cells(notes: Path, tmp_path: Path) -> None:
+    overrides = ("launcher=slurm", *CELL, "launcher.cells_per_job=2")
+    axes = Axes(("gn",), (0.1, 1.0), (0, 1), "optimizer.base_lr")
+    plan = plan_sweep(overrides, axes, train_images=128)
+    settings = slurm_config(plan.base.launcher)
+    done = submit_sweep(plan, tmp_path / "sweep", settings, load_data(plan.base.data), lockstep=2)
+    assert sorted(cell for job in done.jobs for cell in job.cells) == [
+        *("gn-base_lr0.1-s0", "gn-base_lr0.1-s1", "gn-base_lr1-s0", "gn-base_lr1-s1")
+    ]
+    decided = json.loads((tmp_path / "sweep" / "sweep.json").read_text())["lockstep"]
+    assert decided == {"gn-base_lr0.1": 2, "gn-base_lr1": 2}
