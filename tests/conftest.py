@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-# A run sets its own number of threads, a test that calls a module does not: two threads on a machine that does
-# other work wait for each other, and the same test takes ten times as long. Before torch is imported.
+# A run sets its own number of threads, a test that calls a module does not: two threads on a machine that
+# does other work wait for each other, and the same test takes ten times as long. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
