@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from bnrepro.analysis.table import Sweep
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.identity import difference
-from bnrepro.rundir.record import CONFIG
+from bnrepro.rundir import schema
+from bnrepro.rundir.reading import read_yaml
+from bnrepro.rundir.record import CONFIG, CONFIG_BYTES
 
 AXES = ("norm", "batch_size", "seed")
 """In which the cells of one figure differ."""
@@ -50,12 +51,12 @@ def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _norm_config(sweep: Sweep, cell_id: str) -> dict[str, Any]:
     file = sweep.run_directory(cell_id) / CONFIG
     try:
-        return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["norm"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        config = schema.check(file, read_yaml(file, CONFIG_BYTES), {"norm": schema.group()})
+    except (FileNotFoundError, Damaged) as error:
         raise UsageError(
-            f"{file}: cannot be read ({error}), and without the norm's options these sweeps cannot be "
-            "compared; plot them apart"
+            f"{error}; without the norm's options these sweeps cannot be compared; plot them apart"
         ) from error
+    return config["norm"]
 
 
 def _refuse(first: Sweep, second: Sweep, changed: Sequence[str]) -> None:

@@ -19,8 +19,9 @@ from bnrepro.analysis.series import select_series
 from bnrepro.analysis.style import FORMATS, render
 from bnrepro.analysis.tensorboard_view import show_images
 from bnrepro.analysis.text import effect_table, latex, markdown, plain
-from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.errors import Damaged, StorageError, UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
+from bnrepro.rundir.files import make_directory, write_bytes, write_text
 from bnrepro.rundir.record import METRICS
 
 NO_REFERENCE = "none"
@@ -35,6 +36,8 @@ class Plots:
     written: tuple[Path, ...]
     effects: tuple[str, ...]
     notes: tuple[str, ...]
+    damaged: bool
+    """Was something left out that cannot be believed?"""
 
 
 def write_plots(
@@ -51,8 +54,9 @@ def write_plots(
 
     `out` defaults to the one sweep directory; `reference` to the experiment's (`none` for none);
     `baseline`, the batch size to compare the others with, to each norm's best (`find_effects`). The figures
-    also go into `tensorboard/` of the one sweep, of `out` where there are several. Raises `UsageError` for
-    bad arguments, for what is not a sweep, and for results of different configs.
+    also go into `tensorboard/` beside the tables, unless one sweep is drawn elsewhere, which is then only
+    read. Raises `UsageError` for bad arguments, for what is not a sweep, and for results of different
+    configs, and `StorageError`.
     """
     _check(sweep_dirs, out, formats, statistics, reference, x_order)
     results = load_results(sweep_dirs)
@@ -62,26 +66,19 @@ def write_plots(
     # TensorBoard takes PNG, whatever is asked for
     images = {name: render(figure, "png") for name, figure in figures.items()}
     target = out or Path(sweep_dirs[0])
-    try:
-        written = _write_tables(results, effects, target)
-        for extension in (extension for extension in formats if extension in TEXTS):
-            written.append(target / f"effects.{extension}")
-            written[-1].write_text(TEXTS[extension](table), encoding="utf-8")
-        for name, figure in figures.items():
-            for extension in (extension for extension in formats if extension in FORMATS):
-                written.append(target / f"{name}.{extension}")
-                content = images[name] if extension == "png" else render(figure, extension)
-                written[-1].write_bytes(content)
-    except OSError as error:
-        raise UsageError(f"--out {target}: cannot be written ({error.strerror}); choose another") from error
-    view = (Path(sweep_dirs[0]) if len(sweep_dirs) == 1 else target) / "tensorboard"
-    try:
-        show_images(view, images)
-        written.append(view)
-    except OSError as error:  # a sweep of somebody else, read only
-        notes.append(f"tensorboard: {view} cannot be written ({error.strerror}); not shown there")
+    written = _write_tables(results, effects, target)
+    for extension in (extension for extension in formats if extension in TEXTS):
+        written.append(target / f"effects.{extension}")
+        write_text(written[-1], TEXTS[extension](table))
+    for name, figure in figures.items():
+        for extension in (extension for extension in formats if extension in FORMATS):
+            written.append(target / f"{name}.{extension}")
+            write_bytes(written[-1], images[name] if extension == "png" else render(figure, extension))
+    if len(sweep_dirs) > 1 or target.resolve() == Path(sweep_dirs[0]).resolve():
+        written.append(target / "tensorboard")
+        show_images(written[-1], images)
     lines = (*plain(table), *table.notes)
-    return Plots(tuple(written), lines, (*_state(results), *notes))
+    return Plots(tuple(written), lines, (*_state(results), *notes), bool(results.damaged))
 
 
 def _check(
@@ -112,19 +109,24 @@ def _reference(results: Results, asked: str | None) -> Reference | None:
     return REFERENCES[name]
 
 
-def _curves(results: Results) -> list[Curve]:
-    """Every finished cell once, also where two sweeps have it."""
+def _curves(results: Results) -> tuple[list[Curve], list[str]]:
+    """Every finished cell once, also where two sweeps have it; and a line for each that cannot be read."""
     curves: dict[str, Curve] = {}
+    damaged = []
     for sweep, table in zip(results.sweeps, results.tables, strict=True):
         for cell in table.itertuples():
             if cell.id in curves:
                 continue
-            points = read_points(sweep.run_directory(cell.id) / METRICS)
+            try:
+                points = read_points(sweep.run_directory(cell.id) / METRICS)
+            except Damaged as error:
+                damaged.append(f"curves: {cell.id} is left out: {error}")
+                continue
             if len(points):
                 curves[cell.id] = Curve(
                     cell.norm, int(cell.batch_size), cell.shared, cell.status == "diverged", points
                 )
-    return list(curves.values())
+    return list(curves.values()), damaged
 
 
 def _curves_caption(results: Results, curves: Sequence[Curve]) -> str:
@@ -144,7 +146,9 @@ def _draw(
         reference = None
     caption = describe_figure(results.table, series, results.batch_norms, len(results.planned))
     figures = {"figure": draw_figure(series, caption=caption, reference=reference, x_order=x_order)}
-    if curves := _curves(results):
+    curves, damaged = _curves(results)
+    notes += damaged
+    if curves:
         figures["curves"] = draw_curves(curves, _curves_caption(results, curves))
     return figures, notes
 
@@ -157,11 +161,14 @@ def _effects(results: Results, baseline: int | None) -> pd.DataFrame:
 
 
 def _write_tables(results: Results, effects: pd.DataFrame, target: Path) -> list[Path]:
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        make_directory(target)
+    except StorageError as error:
+        raise UsageError(f"--out {error}; or choose another") from error
     frames = {"table": results.table, "summary": results.summary, "effects": effects}
     paths = [target / f"{name}.csv" for name in frames]
     for path, frame in zip(paths, frames.values(), strict=True):
-        frame.to_csv(path, index=False, lineterminator="\n")
+        write_text(path, frame.to_csv(index=False, lineterminator="\n"))
     return paths
 
 
@@ -169,8 +176,8 @@ def _state(results: Results) -> list[str]:
     """What the figure does not have: cells without result, and failed ones."""
     planned = results.planned
     finished = set(results.table["id"])
-    missing = [cell_id for cell_id in planned if cell_id not in finished]
-    notes = []
+    missing = [cell_id for cell_id in planned if cell_id not in finished and cell_id not in results.damaged]
+    notes = [f"damaged: {cell_id} is left out: {why}" for cell_id, why in results.damaged.items()]
     if missing:
         notes.append(
             f"missing: {len(missing)} of {len(planned)} cells have no result yet: {shorten(missing)}"

@@ -22,6 +22,8 @@ class Results:
     tables: tuple[pd.DataFrame, ...]
     table: pd.DataFrame
     summary: pd.DataFrame
+    damaged: dict[str, str]
+    """Cell id -> why it is left out."""
 
     @property
     def planned(self) -> list[str]:
@@ -36,14 +38,17 @@ class Results:
 def load_results(sweep_dirs: Sequence[Path]) -> Results:
     """Read the sweeps. Raises `UsageError` where nothing is finished, and where they cannot be compared."""
     sweeps = tuple(read_sweep(path) for path in sweep_dirs)
-    tables = tuple(read_table(sweep) for sweep in sweeps)
+    read = [read_table(sweep) for sweep in sweeps]
+    tables = tuple(table for table, _ in read)
+    damaged = {cell: why for _, lines in read for cell, why in lines.items()}
     if all(table.empty for table in tables):
         places = ", ".join(str(sweep.path) for sweep in sweeps)
-        raise UsageError(f"SWEEP_DIR={places}: no cell is finished yet; nothing to plot")
+        why = "; ".join(damaged.values()) or "no cell is finished yet"
+        raise UsageError(f"SWEEP_DIR={places}: {why}; nothing to plot")
     table = tables[0]
     if len(tables) > 1:
         check_comparable(sweeps, tables)
         table = merge(tables)
     norms = list(dict.fromkeys(norm for sweep in sweeps for norm in sweep.norms))
     batch_sizes = sorted({size for sweep in sweeps for size in sweep.batch_sizes})
-    return Results(sweeps, tables, table, summarize(table, norms, batch_sizes))
+    return Results(sweeps, tables, table, summarize(table, norms, batch_sizes), damaged)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.validate import STATISTICS
-from bnrepro.rundir.record import read_result
+from bnrepro.rundir.result import read_result
 from bnrepro.sweep import directory
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ INTEGERS = (
     *("batch_size", "seed", "workers", "sgd_batch_size", "norm_batch_size", "epochs", "peak_memory_bytes"),
     "schema",
 )
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,11 @@ class Sweep:
 
 
 def read_sweep(sweep_dir: str | Path) -> Sweep:
-    """Read `sweep.json`. Raises `UsageError` where there is none, or one that cannot be understood."""
+    """Read `sweep.json`. Raises `UsageError` where there is none, and `Damaged`."""
     path = Path(sweep_dir)
     plan = directory.read_sweep(path)
-    if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
-        raise UsageError(
-            f"{path / directory.SWEEP}: is not of schema {SCHEMA}, the one that this version of bnrepro reads"
-        )
+    if plan["schema"] != directory.BATCH_SIZES:
+        raise UsageError(f"{path}: is not a sweep over batch_size, the only one that this version draws")
     return Sweep(
         path=path,
         reference=plan["reference"],
@@ -67,34 +65,41 @@ def load_table(sweep_dir: str | Path) -> pd.DataFrame:
 
     Columns: the cell's `id` and `shared`, and result.json's fields, flat: `error_running`, `error_precise`,
     `error_batch` and `train_error` in percent (NaN where a norm or a failed run has none), `last_errors_…`
-    lists of percent, sizes in images. Empty where no cell is finished. Raises `UsageError` for what is no
-    sweep directory, and for a result of another config than the sweep's.
+    lists of percent, sizes in images. Empty where no cell is finished. A cell whose result is damaged or of
+    another config than the sweep's is left out, with a warning. Raises `UsageError` for what is not a sweep
+    directory.
     """
-    return read_table(read_sweep(sweep_dir))
+    table, damaged = read_table(read_sweep(sweep_dir))
+    for line in damaged.values():
+        warnings.warn(line, stacklevel=2)
+    return table
 
 
-def read_table(sweep: Sweep) -> pd.DataFrame:
-    """`load_table` of a sweep that is read already."""
+def read_table(sweep: Sweep) -> tuple[pd.DataFrame, dict[str, str]]:
+    """`load_table` of a sweep that is read already; cell id -> why it is left out."""
     import pandas as pd
 
-    rows = [row for cell in sweep.cells if (row := _read_row(sweep, cell)) is not None]
+    rows, damaged = [], {}
+    for cell in sweep.cells:
+        try:
+            row = _read_row(sweep, cell)
+        except Damaged as error:
+            damaged[cell["id"]] = str(error)
+            continue
+        if row is not None:
+            rows.append(row)
     extra = dict.fromkeys(key for row in rows for key in row if key not in COLUMNS)
     table = pd.DataFrame(rows, columns=[*COLUMNS, *extra])
     floats = dict.fromkeys([*ERROR_COLUMNS, "train_error", "wall_seconds", "images_per_second"], "float64")
     # nullable: norm_batch_size is absent for norms without batch statistics, the memory on some devices
-    return table.astype({**floats, **dict.fromkeys(INTEGERS, "Int64"), "shared": "bool"})
+    table = table.astype({**floats, **dict.fromkeys(INTEGERS, "Int64"), "shared": "bool"})
+    return table, damaged
 
 
 def _read_row(sweep: Sweep, cell: Mapping[str, Any]) -> dict[str, Any] | None:
-    result = read_result(sweep.run_directory(cell["id"]))
+    result = read_result(sweep.run_directory(cell["id"]), cell)
     if result is None:
         return None
-    if result.get("config_hash") != cell["config_hash"]:
-        raise UsageError(
-            f"cell {cell['id']}: its result is of another config (config_hash {result.get('config_hash')}, "
-            f"the sweep's {cell['config_hash']}); remove {sweep.run_directory(cell['id'])} and run the "
-            "sweep again"
-        )
     # the sizes are result.json's too, but not a failed run's
     sizes = {key: cell.get(key) for key in ("workers", "sgd_batch_size", "norm_batch_size")}
     row = {"id": cell["id"], "shared": cell["shared"], **sizes}

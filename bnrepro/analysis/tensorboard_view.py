@@ -7,22 +7,29 @@ from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
-from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from bnrepro.config.errors import UsageError
+from bnrepro.rundir.files import remove
+from bnrepro.rundir.tensorboard import EventFile
 
 SUFFIX = ".figures"
 
 
 def show_images(directory: Path, images: Mapping[str, bytes]) -> None:
-    """Put PNG files into `directory` by tag, in the place of those of the last call."""
+    """Put PNG files into `directory` by tag, in the place of those of the last call.
+
+    Raises `StorageError`, and `UsageError` where `directory` is a link: what is behind it is not ours.
+    """
+    if directory.is_symlink():
+        raise UsageError(f"{directory}: is a link, and files behind it are not replaced; remove it")
     old = list(directory.glob(f"events.out.tfevents.*{SUFFIX}"))
-    writer = EventFileWriter(str(directory), filename_suffix=SUFFIX)
+    events = EventFile(directory, SUFFIX)
     for tag, png in images.items():
-        writer.add_event(Event(summary=Summary(value=[_image(tag, png)]), step=0))
-    writer.close()
+        events.write(Summary(value=[_image(tag, png)]), 0)
+    events.close()
     for file in old:
-        file.unlink()
+        remove(file)
 
 
 def _image(tag: str, png: bytes) -> Summary.Value:

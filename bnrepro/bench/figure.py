@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator
 
 from bnrepro.analysis.style import GRAY, RC, Style, render
 from bnrepro.bench.report import describe_machine
+from bnrepro.rundir.files import write_bytes
 
 FORMATS = ("png", "svg")
 LINES = {
@@ -67,5 +68,5 @@ def write_figure(report: Mapping[str, Any], directory: Path) -> list[Path]:
     figure = draw_bench(report)
     paths = [directory / f"bench.{extension}" for extension in FORMATS]
     for path in paths:
-        path.write_bytes(render(figure, path.suffix[1:]))
+        write_bytes(path, render(figure, path.suffix[1:]))
     return paths

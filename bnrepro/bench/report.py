@@ -6,13 +6,14 @@ import csv
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from bnrepro.bench.processes import Together
 from bnrepro.bench.rounds import Evaluated, Measured, Outcome, Settings
 from bnrepro.config.schema import RunConfig
-from bnrepro.rundir.files import replace_file, write_json
+from bnrepro.rundir.files import make_directory, write_json, write_text
 
 JSON, CSV = "bench.json", "bench.csv"
 KINDS = ("ours", "tutorial", "limit")
@@ -117,17 +118,14 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_report(report: Mapping[str, Any], directory: Path) -> list[Path]:
     """Write bench.json and bench.csv; their paths."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     write_json(directory / JSON, report)
     rows = [flat(row) for row in report["cells"]]
-
-    def write(path: Path) -> None:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    replace_file(directory / CSV, write)
+    table = StringIO(newline="")
+    writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(directory / CSV, table.getvalue())
     return [directory / JSON, directory / CSV]
 
 

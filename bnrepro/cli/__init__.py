@@ -9,7 +9,7 @@ import typer
 
 import bnrepro
 from bnrepro.cli import bench, cancel, data, plot, show_config, status, sweep, train
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import StorageError, UsageError
 
 CTRL_C = 130
 """What Typer makes of KeyboardInterrupt."""
@@ -53,6 +53,9 @@ def main() -> None:
     except UsageError as error:
         typer.echo(f"bnrepro: {error}", err=True)
         sys.exit(2)
+    except StorageError as error:
+        typer.echo(f"bnrepro: {error}", err=True)
+        sys.exit(1)
     except SystemExit as ended:
         if ended.code == CTRL_C:
             typer.echo("bnrepro: stopped; the same command continues", err=True)

@@ -44,6 +44,7 @@ def plot(
     Several sweeps share a figure where only norms, batch sizes and seeds differ.
     """
     from bnrepro.analysis.plot import write_plots
+    from bnrepro.config.errors import one_line
 
     plots = write_plots(
         sweep_dirs,
@@ -54,12 +55,12 @@ def plot(
         x_order=x_order,
         baseline=baseline,
     )
-    for line in plots.effects:
-        typer.echo(line)
-    for note in plots.notes:
-        typer.echo(note)
+    for line in (*plots.effects, *plots.notes):
+        typer.echo(one_line(line))
     for path in plots.written:
         typer.echo(path)
+    if plots.damaged:
+        raise typer.Exit(1)
 
 
 def _names(text: str) -> list[str]:

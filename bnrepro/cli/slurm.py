@@ -70,6 +70,8 @@ def submit(plan: Plan, directory: Path, dataset: Dataset, lockstep: int | None, 
     typer.echo(f"bnrepro status {where}\nbnrepro plot {where}")
     if wait:
         _follow(plan, directory, len(submission.jobs))
+    elif submission.refused:
+        raise typer.Exit(1)
 
 
 def _describe(submission: Submission) -> None:
@@ -77,6 +79,8 @@ def _describe(submission: Submission) -> None:
         typer.echo(f"{submission.finished} cells are finished")
     if submission.with_jobs:
         typer.echo(f"{submission.with_jobs} cells are queued or running from before")
+    for cell, why in submission.refused.items():
+        typer.echo(f"failed: {cell}: {why}", err=True)
     if not submission.jobs:
         typer.echo("nothing to submit")
         return

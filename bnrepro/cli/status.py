@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bnrepro.sweep.status import CellStatus
 
 COLOURS = {"completed": "green", "running": "cyan", "diverged": "yellow"}
-COLOURS |= dict.fromkeys(("failed", "cancelled", "timed out", "lost"), "red")
+COLOURS |= dict.fromkeys(("failed", "damaged", "cancelled", "timed out", "lost"), "red")
 COLUMNS = ("cell", "state", "steps", "epoch", "time left", "error", "message")
 NUMBERS = ("steps", "epoch", "time left", "error")
 
@@ -34,17 +34,20 @@ def status(
     typer.echo(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]))
     if remark:
         typer.echo(remark)
+    if counts["damaged"]:
+        raise typer.Exit(1)
 
 
 def _row(cell: CellStatus) -> tuple[str, ...]:
+    from bnrepro.config.errors import one_line
     from bnrepro.training.progress import clock
 
     return (
-        cell.id,
+        one_line(cell.id),
         cell.state,
         f"{cell.step}/{cell.total_steps}",
         str(cell.epoch or "–"),
         clock(cell.seconds_left) if cell.seconds_left is not None else "–",
         f"{cell.error['running']:.2f} %" if "running" in cell.error else "–",
-        " ".join(cell.message.split()),
+        one_line(cell.message),
     )

@@ -208,11 +208,11 @@ def _forecast(
     from bnrepro.sweep.forecast import forecast, wall_seconds
     from bnrepro.sweep.local import default_jobs
     from bnrepro.sweep.lockstep import decide, in_groups
-    from bnrepro.sweep.run import finished_cells
+    from bnrepro.sweep.run import find_cells
     from bnrepro.training.process.device import resolve_device
     from bnrepro.training.progress import clock
 
-    decided = decide(plan, directory, lockstep, finished_cells(plan, directory), typer.echo, measure)
+    decided = decide(plan, directory, lockstep, find_cells(plan, directory).done, typer.echo, measure)
     found = forecast(plan, dataset, decided, lambda line: typer.echo(line, err=True))
     rows = []
     for cell in plan.cells:

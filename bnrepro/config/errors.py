@@ -1,7 +1,9 @@
-"""The one exception that means "the user can fix this", and text that fits on a line."""
+"""The exceptions that are a line for the user, and text that fits on a line."""
 
+import errno
 import re
 from collections.abc import Collection
+from pathlib import Path
 
 
 class UsageError(ValueError):
@@ -42,3 +44,30 @@ def check_choice(key: str, value: object, choices: Collection[object]) -> None:
 def shown(value: object) -> str:
     """A value as a message repeats it."""
     return "null" if value is None else shortened(str(value), 80)
+
+
+class Damaged(UsageError):
+    """A file of ours that cannot be believed: its text is one line with the path and what is wrong there."""
+
+
+class StorageError(OSError):
+    """A file that cannot be written: its text is one line with the path, the reason and what to do.
+
+    Not a result: the run is not over, and the same command continues it. The command line prints that line
+    and exits with code 1.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        reason = error.strerror or str(error) or type(error).__name__
+        line = f"{path}: cannot be written ({reason}); {_remedy(error)}the same command continues"
+        super().__init__(one_line(line))
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room; "
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "allow it; "
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return "its directory is gone; "
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,54 +13,96 @@ from typing import Any
 import yaml
 
 from bnrepro.config.convert import to_dict
-from bnrepro.config.errors import UsageError
-from bnrepro.config.identity import config_hash, difference
+from bnrepro.config.errors import Damaged, UsageError
+from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
-from bnrepro.rundir.files import write_json, write_text
+from bnrepro.config.validate import STATISTICS
+from bnrepro.rundir import schema
+from bnrepro.rundir.files import (
+    append,
+    clear_unfinished,
+    make_directory,
+    remove,
+    storing,
+    write_json,
+    write_text,
+)
+from bnrepro.rundir.reading import MIB, parse_json, read_json, read_text, read_yaml
+from bnrepro.rundir.result import ERROR, RESULT, is_over, read_result, result_head, write_result
 
 CONFIG, OVERRIDES, ENV = "config.yaml", "overrides.txt", "env.json"
-METRICS, RESULT, TENSORBOARD = "metrics.jsonl", "result.json", "tensorboard"
+METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
 CHECKPOINT, PROGRESS = "checkpoint.pt", "progress.json"
+CONFIG_BYTES, METRICS_BYTES, PROGRESS_BYTES = MIB // 4, 256 * MIB, MIB // 16
 Metrics = dict[str, Any]
 
+LINE = {
+    "epoch": schema.whole(1),
+    "step": schema.optional(schema.whole(1)),
+    "error": schema.group_of(schema.percent(), STATISTICS),
+    "lr": schema.optional(schema.number()),
+    "loss": schema.optional(schema.finite()),
+    "train_error": schema.optional(schema.percent()),
+    "images_per_second": schema.optional(schema.number()),
+    "train_seconds": schema.optional(schema.number()),
+    "evaluation_seconds": schema.optional(schema.number()),
+    "layers": schema.optional(schema.group()),
+}
+"""Of `metrics.jsonl`: one evaluation."""
+PROGRESS_FIELDS = {
+    "step": schema.whole(),
+    "epoch": schema.whole(1),
+    "images_per_second": schema.number(),
+}
 
-def read_result(directory: Path) -> dict[str, Any] | None:
-    """`result.json`, or None where the run is not over."""
-    try:
-        return json.loads((directory / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{directory / RESULT}: is no JSON ({error}); remove it to run again") from error
+
+def finished_result(directory: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The result of a run that is over, or None where there is something left to do.
+
+    Raises `UsageError` where the directory holds work of another config, and what `read_result` does.
+    """
+    check_same_config(directory, config)
+    result = read_result(directory, result_head(config))
+    return result if is_over(result) else None
 
 
 def check_same_config(directory: Path, config: RunConfig) -> None:
-    """Raises `UsageError` with the keys that differ, where the directory holds work of another config."""
-    path = directory / CONFIG
-    if not path.exists() or not any((directory / name).exists() for name in (METRICS, CHECKPOINT, RESULT)):
+    """Raises `UsageError` with the keys that differ, where the directory holds work of another config.
+
+    Without `config.yaml` only a result says which config it is of, by its hash: `read_result` compares that.
+    """
+    work = [name for name in (RESULT, CHECKPOINT, METRICS) if _is_work(directory / name)]
+    if not work:
         return
-    if changed := difference(_read_config(path), to_dict(config)):
+    path = directory / CONFIG
+    try:
+        stored = read_yaml(path, CONFIG_BYTES)
+    except FileNotFoundError:
+        if RESULT in work:
+            return
+        raise UsageError(f"{path}: is missing, but {work[0]} is there; {_UNKNOWN}") from None
+    except Damaged as error:
+        raise Damaged(f"{error}; {_UNKNOWN}") from error
+    if not isinstance(stored, dict):
+        raise Damaged(f"{path}: has no keys; {_UNKNOWN}")
+    if changed := difference(stored, to_dict(config)):
         raise UsageError(
             f"{directory}: holds a run of another config ({'; '.join(changed)}); choose another --out, "
             "or the old values"
         )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+_UNKNOWN = (
+    "without it nobody knows which config the run there is of; choose another --out, or remove that directory"
+)
+
+
+def _is_work(path: Path) -> bool:
+    """Is there something that took time? A run begins with an empty metrics.jsonl."""
     try:
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(_broken(path, " ".join(str(error).split()))) from error
-    if not isinstance(stored, dict):
-        raise UsageError(_broken(path, "no keys"))
-    return stored
-
-
-def _broken(path: Path, why: str) -> str:
-    return (
-        f"{path}: cannot be read ({why}), and without it nobody knows which config the run there is of; "
-        "choose another --out, or remove that directory"
-    )
+        return path.lstat().st_size > 0 or path.name != METRICS
+    except OSError:
+        return False
 
 
 @dataclass
@@ -71,36 +114,48 @@ class Record:
     writes: bool = True
     metrics: list[Metrics] = field(default_factory=list)
 
+    @property
+    def metrics_file(self) -> Path:
+        return self.directory / METRICS
+
     def open(self, environment: dict[str, Any], overrides: Sequence[str]) -> None:
-        """Create the directory, or read what an interrupted run left there."""
-        self.metrics = read_metrics(self.directory / METRICS)
+        """Create the directory, or make what a failed or interrupted run left there ready to go on."""
         if not self.writes:
             return
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / RESULT).unlink(missing_ok=True)  # a failed try; finished ones never get here
+        make_directory(self.directory)
+        clear_unfinished(self.directory)
+        for name in (RESULT, ERROR):  # of a failed try; finished runs never get here
+            remove(self.directory / name)
         config = yaml.safe_dump(to_dict(self.config), sort_keys=False, allow_unicode=True)
         write_text(self.directory / CONFIG, config)
         write_text(self.directory / OVERRIDES, "".join(f"{line}\n" for line in overrides))
         write_json(self.directory / ENV, environment)
 
+    def say(self, line: str) -> None:
+        """One line for whoever looks at the run, from the process that writes."""
+        if self.writes:
+            print(f"bnrepro: {line}", file=sys.stderr, flush=True)
+
     def forget_checkpoint(self) -> None:
         """Not even a later call is to find it."""
         if self.writes:
-            (self.directory / CHECKPOINT).unlink(missing_ok=True)
+            remove(self.directory / CHECKPOINT)
 
-    def cut_back(self, evaluations: int) -> None:
-        """Forget what came after the checkpoint, so that the run writes it again."""
-        self.metrics = self.metrics[:evaluations]
+    def go_back(self, metrics: Sequence[Metrics]) -> None:
+        """Set `metrics.jsonl` to the evaluations that belong to the checkpoint; later ones come again."""
+        self.metrics = list(metrics)
         if self.writes:
-            write_text(self.directory / METRICS, "".join(map(_line, self.metrics)))
-            shutil.rmtree(self.directory / TENSORBOARD, ignore_errors=True)
+            write_text(self.metrics_file, metrics_text(self.metrics))
+            board = self.directory / TENSORBOARD
+            with storing(board):
+                if board.is_dir() and not board.is_symlink():
+                    shutil.rmtree(board)
 
     def append(self, line: Metrics) -> None:
         """Add one evaluation to `metrics.jsonl`."""
         self.metrics.append(line)
         if self.writes:
-            with (self.directory / METRICS).open("a", encoding="utf-8") as file:
-                file.write(_line(line))
+            append(self.metrics_file, metrics_text([line]).encode())
 
     def progress(self, step: int, epoch: int, images_per_second: float) -> None:
         """Say how far the run is, for `bnrepro status`."""
@@ -108,39 +163,53 @@ class Record:
             line = {"step": step, "epoch": epoch, "images_per_second": images_per_second}
             write_json(self.directory / PROGRESS, line)
 
+    def traceback(self, text: str) -> None:
+        """Write `error.txt`: where the run failed."""
+        if self.writes:
+            write_text(self.directory / ERROR, text)
+
     def finish(self, result: dict[str, Any]) -> dict[str, Any]:
         """Write `result.json`: from now on the run is over."""
         if self.writes:
-            (self.directory / PROGRESS).unlink(missing_ok=True)
-            write_json(self.directory / RESULT, result)
+            remove(self.directory / PROGRESS)
+            write_result(self.directory, result)
         return result
 
 
-def _line(metrics: Metrics) -> str:
-    return json.dumps(metrics, allow_nan=False) + "\n"
+def metrics_text(metrics: Sequence[Metrics]) -> str:
+    """The lines of `metrics.jsonl`."""
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in metrics)
 
 
-def read_metrics(path: Path) -> list[Metrics]:
-    """The lines that are whole: a kill may have cut the last one."""
+def parse_metrics(path: Path, text: str) -> list[Metrics]:
+    """The evaluations in `text`, the content of `path`. Raises `Damaged`.
+
+    A last line without its end is left out: a kill cut it.
+    """
     lines: list[Metrics] = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                break
+    for number, line in enumerate(text.split("\n")[:-1], 1):
+        try:
+            value = parse_json(line)
+        except ValueError as error:
+            raise Damaged(f"{path}: line {number} is not JSON ({error})") from error
+        lines.append(schema.check(path, value, LINE, where=f"line {number}: "))
+        if number > 1 and lines[-1]["epoch"] <= lines[-2]["epoch"]:
+            raise Damaged(f"{path}: line {number}: epoch {lines[-1]['epoch']} does not follow")
     return lines
 
 
-def result_head(config: RunConfig) -> dict[str, Any]:
-    """The part of `result.json` that the config alone decides."""
-    return {
-        "schema": 1,
-        "norm": config.norm.name,
-        "batch_size": config.batch_size,
-        "seed": config.seed,
-        "protocol": config.protocol.name,
-        "model": config.model.name,
-        "epochs": config.epochs,
-        "config_hash": config_hash(config),
-    }
+def read_metrics(path: Path) -> list[Metrics]:
+    """The evaluations so far; none where there is no file. Raises `Damaged`."""
+    try:
+        return parse_metrics(path, read_text(path, METRICS_BYTES))
+    except FileNotFoundError:
+        return []
+
+
+def read_progress(directory: Path) -> dict[str, Any] | None:
+    """How far the run last said it was; None where it did not, or not in our words."""
+    path = directory / PROGRESS
+    try:
+        return schema.check(path, read_json(path, PROGRESS_BYTES), PROGRESS_FIELDS)
+    except (FileNotFoundError, Damaged):
+        return None

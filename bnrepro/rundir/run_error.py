@@ -27,6 +27,11 @@ def evaluation_due(epoch: int, epochs: int, every: int) -> bool:
     return is_final(epoch, epochs) or (every > 0 and epoch % every == 0)
 
 
+def evaluated_epochs(until: int, epochs: int, every: int) -> list[int]:
+    """The epochs, from 1 up to `until`, after which there is an evaluation."""
+    return [epoch for epoch in range(1, until + 1) if evaluation_due(epoch, epochs, every)]
+
+
 def last_errors(metrics: Sequence[Mapping[str, object]], epochs: int) -> dict[str, list[float]]:
     """The evaluations behind the run's error: statistics -> percent, in the order of epochs."""
     errors: dict[str, list[float]] = {}

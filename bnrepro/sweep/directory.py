@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
+from bnrepro.rundir import schema
 from bnrepro.rundir.files import write_json
-from bnrepro.sweep.axis import Axis, cell_name, read_axis
+from bnrepro.rundir.reading import MIB, read_json
+from bnrepro.sweep.axis import SCALES, Axis, cell_name, read_axis
 
 SWEEP = "sweep.json"
 CELLS = "cells"
+BATCH_SIZES, ANY_AXIS = 1, 2
+"""Schemas: a grid over batch sizes, or over another key."""
+MOST_BYTES = 256 * MIB
+FIELDS = {
+    "schema": schema.one_of((BATCH_SIZES, ANY_AXIS)),
+    "reference": schema.nullable(schema.text()),
+    "base": schema.group(),
+    "norms": schema.list_of(schema.text()),
+    "batch_sizes": schema.optional(schema.list_of(schema.whole(1))),
+    "axis": schema.optional(schema.group()),
+    "seeds": schema.list_of(schema.whole()),
+    "norm_options": schema.optional(schema.group_of(schema.group())),
+    "overrides": schema.optional(schema.list_of(schema.text())),
+    "lockstep": schema.optional(schema.group_of(schema.whole(1))),
+    "cells": schema.list_of(schema.group()),
+}
+AXIS_FIELDS = {
+    "key": schema.text(),
+    "short": schema.text(),
+    "label": schema.text(),
+    "scale": schema.one_of(SCALES),
+    "values": schema.list_of(schema.finite()),
+}
+CELL_FIELDS = {
+    "id": schema.name(),  # of its directory
+    "norm": schema.text(),
+    "batch_size": schema.whole(1),
+    "x": schema.optional(schema.finite()),
+    "seed": schema.whole(),
+    "config_hash": schema.text(),
+    "shared": schema.truth(),
+    "steps": schema.whole(1),
+    "workers": schema.whole(1),
+    "sgd_batch_size": schema.whole(1),
+    "norm_batch_size": schema.nullable(schema.whole(1)),
+}
 
 
 def cell_id(config: RunConfig) -> str:
@@ -28,14 +66,31 @@ def default_directory(config: RunConfig, axis: Axis | None = None) -> Path:
 
 
 def read_sweep(directory: Path) -> dict[str, Any]:
-    """`sweep.json`. Raises `UsageError` where there is none, or where it is broken."""
+    """`sweep.json`. Raises `UsageError` where there is none, and `Damaged`."""
     path = directory / SWEEP
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UsageError(f"{directory}: is no sweep directory (no {SWEEP}); give the sweep's --out") from None
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}: is no JSON ({error}); the sweep's own command writes it anew") from error
+        return _check(path, read_json(path, MOST_BYTES))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{directory}: is not a sweep directory (no {SWEEP}); give the sweep's --out"
+        ) from None
+    except Damaged as error:
+        raise Damaged(f"{error}; remove it, and the sweep's own command writes it again") from error
+
+
+def _check(path: Path, value: Any) -> dict[str, Any]:
+    """`value`, where it is a plan whose cells are told apart. Raises `Damaged`."""
+    sweep = schema.check(path, value, FIELDS)
+    if sweep["schema"] == ANY_AXIS:
+        schema.check(path, sweep.get("axis"), AXIS_FIELDS, where="axis.")
+    elif "batch_sizes" not in sweep:
+        raise Damaged(f"{path}: batch_sizes is missing")
+    for place, cell in enumerate(sweep["cells"]):
+        schema.check(path, cell, CELL_FIELDS, where=f"cells[{place}].")
+    twice = [name for name, times in Counter(cell["id"] for cell in sweep["cells"]).items() if times > 1]
+    if twice:
+        raise Damaged(f"{path}: has the cell {twice[0]} twice")
+    return sweep
 
 
 def write_sweep(directory: Path, sweep: dict[str, Any]) -> None:
@@ -44,7 +99,7 @@ def write_sweep(directory: Path, sweep: dict[str, Any]) -> None:
     Raises `UsageError` with the keys that differ where the directory belongs to another config.
     """
     path = directory / SWEEP
-    if path.exists():
+    if path.exists() or path.is_symlink():
         sweep = _merged(directory, read_sweep(directory), sweep)
     write_json(path, sweep)
 
@@ -52,9 +107,10 @@ def write_sweep(directory: Path, sweep: dict[str, Any]) -> None:
 def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """The new sweep with the old one's further cells: axes may grow or shrink, nothing else may change."""
     _refuse_other_axis(directory, old, new)
-    both = [norm for norm in new["norms"] if norm in old["norm_options"]]
+    known = old.get("norm_options", {})
+    both = [norm for norm in new["norms"] if norm in known]
     changed = difference(
-        {**old["base"], "norm": {norm: old["norm_options"][norm] for norm in both}},
+        {**old["base"], "norm": {norm: known[norm] for norm in both}},
         {**new["base"], "norm": {norm: new["norm_options"][norm] for norm in both}},
     )
     if changed:
@@ -68,7 +124,7 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
     axes: dict[str, Any] = {key: _union(new[key], old[key]) for key in lists}
     if "axis" in new:
         axes["axis"] = {**new["axis"], "values": _union(new["axis"]["values"], old["axis"]["values"])}
-    options = {**old["norm_options"], **new["norm_options"]}
+    options = {**known, **new["norm_options"]}
     lockstep = {"lockstep": old["lockstep"]} if "lockstep" in old else {}
     return {**new, **axes, **lockstep, "norm_options": options, "cells": cells}
 

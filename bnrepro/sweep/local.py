@@ -13,15 +13,15 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.config.schema import RunConfig
-from bnrepro.rundir.files import write_json
-from bnrepro.rundir.record import RESULT, read_result
+from bnrepro.rundir.files import make_directory
+from bnrepro.rundir.result import is_over, read_result, result_head, write_result
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
 from bnrepro.sweep.worker import Finished, Reported, Stopped, Task, preloaded, work
-from bnrepro.training.run import OVER, failed_result
+from bnrepro.training.failure import failed_result
 
 STOP_SECONDS = 60.0
 """How long workers may take to write a checkpoint after Ctrl-C."""
@@ -154,12 +154,16 @@ class Pool:
     def _lost(self, cell: Cell, message: str) -> dict[str, Any]:
         """The result of a cell whose worker died: its own, if it was over before the others of its group."""
         directory = cell.directory(self._directory)
-        result = read_result(directory)
-        if result is None or result["status"] not in OVER:
-            result = failed_result(cell.config, message)
-            directory.mkdir(parents=True, exist_ok=True)
-            write_json(directory / RESULT, result)
-        return result
+        lost = failed_result(cell.config, message)
+        try:
+            result = read_result(directory, result_head(cell.config))
+            if result is not None and is_over(result):
+                return result
+            make_directory(directory)
+            write_result(directory, lost)
+        except (Damaged, StorageError) as error:
+            return failed_result(cell.config, f"{message}; {error}")
+        return lost
 
     def _end(self) -> None:
         """Let idle workers go; ask busy ones to write a checkpoint and stop."""

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.schema import RunConfig
+from bnrepro.rundir.files import clear_unfinished
 from bnrepro.rundir.lock import exclusive
-from bnrepro.rundir.record import CHECKPOINT, read_result
+from bnrepro.rundir.record import CHECKPOINT
+from bnrepro.rundir.result import is_over, read_result, result_head
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
 from bnrepro.sweep.lockstep import OFF, decide, in_groups, settle
@@ -22,8 +24,8 @@ from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
 from bnrepro.sweep.timing import Timing
 from bnrepro.sweep.view import View
+from bnrepro.training.failure import failed_result
 from bnrepro.training.process.device import resolve_device
-from bnrepro.training.run import OVER
 
 
 @dataclass(frozen=True)
@@ -38,22 +40,43 @@ class Outcome:
         return [cell for cell, result in self.results.items() if result["status"] == status]
 
 
-def finished_cells(plan: Plan, directory: Path) -> dict[str, dict[str, Any]]:
-    """The results that are there already: completed and diverged ones; failed ones are tried again."""
-    found = {cell.id: read_result(cell.directory(directory)) for cell in plan.cells}
-    return {cell: result for cell, result in found.items() if result and result["status"] in OVER}
+@dataclass(frozen=True)
+class Found:
+    """What a sweep directory has of a plan's cells, before anything runs."""
+
+    done: dict[str, dict[str, Any]]
+    """Cell id -> result, of completed and diverged ones; failed ones are tried again."""
+    refused: dict[str, dict[str, Any]]
+    """Cell id -> a failed result that is not written: what is there is damaged, or of another config."""
+    todo: list[Cell]
+
+
+def find_cells(plan: Plan, directory: Path) -> Found:
+    """Look at every cell's `result.json`."""
+    found = Found({}, {}, [])
+    for cell in plan.cells:
+        try:
+            result = read_result(cell.directory(directory), result_head(cell.config))
+        except Damaged as error:
+            found.refused[cell.id] = failed_result(cell.config, str(error))
+            continue
+        if result is not None and is_over(result):
+            found.done[cell.id] = result
+        else:
+            found.todo.append(cell)
+    return found
 
 
 @contextmanager
-def open_sweep(plan: Plan, directory: Path) -> Iterator[tuple[dict[str, dict[str, Any]], list[Cell]]]:
-    """What every launcher starts from: the finished cells' results, and the cells that are missing.
+def open_sweep(plan: Plan, directory: Path) -> Iterator[Found]:
+    """What every launcher starts from.
 
     Raises `UsageError` where another sweep is at work in `directory`, or was of another config.
     """
     with exclusive(directory, "a sweep"):
+        clear_unfinished(directory)
         write_sweep(directory, sweep_json(plan))
-        done = finished_cells(plan, directory)
-        yield done, [cell for cell in plan.cells if cell.id not in done]
+        yield find_cells(plan, directory)
 
 
 def run_sweep(
@@ -68,8 +91,9 @@ def run_sweep(
     `lockstep`: cells of a shape that train together, None: what is fastest. Raises `UsageError` as
     `open_sweep` and `decide` do, and where jobs of this sweep are in Slurm's queue.
     """
-    with open_sweep(plan, directory) as (done, todo):
+    with open_sweep(plan, directory) as found:
         _refuse_queued(directory)
+        done, todo = found.done, found.todo
         decided = settle(directory, decide(plan, directory, lockstep, done, say))
         groups = in_groups(todo, decided)
         number = jobs or default_jobs(plan.base)
@@ -80,7 +104,7 @@ def run_sweep(
             results = pool.run(groups)
         seconds = time.monotonic() - start
         timing = Timing.of(results.values(), min(number, len(groups)), seconds) if todo and fresh else None
-        return Outcome({**done, **results}, timing)
+        return Outcome({**done, **found.refused, **results}, timing)
 
 
 def _refuse_queued(directory: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from bnrepro.config.errors import Damaged
 from bnrepro.rundir.lock import FILE as LOCK
-from bnrepro.rundir.record import CHECKPOINT, PROGRESS, read_result
+from bnrepro.rundir.reading import open_regular
+from bnrepro.rundir.record import CHECKPOINT, read_progress
+from bnrepro.rundir.result import failure, read_result
 from bnrepro.sweep.directory import CELLS, read_sweep
 
 STATES = (
@@ -20,6 +22,7 @@ STATES = (
     "completed",
     "diverged",
     "failed",
+    "damaged",
     "cancelled",
     "timed out",
     "lost",
@@ -33,8 +36,8 @@ class CellStatus:
 
     id: str
     state: str
-    """`running` (its directory is locked), `interrupted` (a checkpoint and nobody at work), `pending`, or the
-    result's status."""
+    """`running` (its directory is locked), `interrupted` (a checkpoint and nobody at work), `pending`, the
+    result's status, or `damaged` (a result that is not one, or of another config)."""
     step: int
     total_steps: int
     epoch: int | None
@@ -51,19 +54,23 @@ def sweep_status(directory: Path) -> list[CellStatus]:
 
 def cell_status(directory: Path, cell: dict[str, Any], running: bool | None = None) -> CellStatus:
     """The state of one cell of sweep.json; whether it is `running` its lock says, or who knows better."""
-    result = read_result(directory)
     total = cell["steps"]
+    try:
+        result = read_result(directory, cell)
+    except Damaged as error:
+        return CellStatus(cell["id"], "damaged", 0, total, None, None, {}, str(error))
     if result is not None:
-        steps = total if result["status"] == "completed" else 0
-        return CellStatus(
-            cell["id"], result["status"], steps, total, None, None, result["error"], result["message"]
-        )
+        status, message = result["status"], result["message"]
+        steps = total if status == "completed" else 0
+        if status == "failed":
+            message = failure(directory, message)
+        return CellStatus(cell["id"], status, steps, total, None, None, result["error"], message)
     progress = read_progress(directory)
     running = is_locked(directory) if running is None else running
     state = "running" if running else "interrupted" if (directory / CHECKPOINT).exists() else "pending"
     if progress is None or state == "pending":
         return CellStatus(cell["id"], state, 0, total, None, None, {}, "")
-    seconds = (total - progress["step"]) * cell["sgd_batch_size"] / progress["images_per_second"]
+    seconds = (total - progress["step"]) * cell["sgd_batch_size"] / max(progress["images_per_second"], 1e-9)
     return CellStatus(
         cell["id"], state, progress["step"], total, progress["epoch"], seconds if running else None, {}, ""
     )
@@ -72,20 +79,17 @@ def cell_status(directory: Path, cell: dict[str, Any], running: bool | None = No
 def is_locked(directory: Path) -> bool:
     """Is a process of this machine at work in the directory?"""
     try:
-        with (directory / LOCK).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
+        with open_regular(directory / LOCK) as file:
+            return _held(file)
+    except (FileNotFoundError, Damaged):
+        return False  # somebody else's sweep: the files are all we may see
+
+
+def _held(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except PermissionError:
-        return False  # somebody else's sweep: the files are all we may see
+    except OSError:  # a file system without locks
+        return False
     return False
-
-
-def read_progress(directory: Path) -> dict[str, Any] | None:
-    """How far the run last said it was, or None."""
-    try:
-        return json.loads((directory / PROGRESS).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None

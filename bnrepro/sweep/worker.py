@@ -12,14 +12,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import StorageError, UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.lock import exclusive
+from bnrepro.training.failure import failed_result
 from bnrepro.training.lockstep.group import Member, run_group
 from bnrepro.training.process.device import resolve_device
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.progress import Progress
-from bnrepro.training.run import failed_result
 
 REPORT_SECONDS = 0.2
 
@@ -96,7 +96,7 @@ def _run(tasks: Sequence[Task], pipe: Connection, stop: StopFlag) -> Finished | 
             return Finished(run_group(members, overrides=tasks[0].overrides, stop=stop))
     except Interrupted:
         return Stopped()
-    except UsageError as error:
+    except (UsageError, StorageError) as error:  # not written: the same command tries again
         return Finished([failed_result(task.config, str(error)) for task in tasks])
 
 

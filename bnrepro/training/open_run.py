@@ -9,10 +9,13 @@ from typing import Any, Self
 
 import torch
 
+from bnrepro.config.errors import Damaged
+from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.rundir.record import TENSORBOARD, Record, result_head
+from bnrepro.rundir.record import TENSORBOARD, Record, metrics_text
+from bnrepro.rundir.result import result_head
 from bnrepro.rundir.run_error import evaluation_due, is_final, last_errors, run_error
 from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
@@ -41,12 +44,17 @@ class Run:
 
     @classmethod
     def open(cls, session: Session, record: Record, *, resume: bool, stop: StopFlag, report: Report) -> Run:
-        """Go back to the checkpoint, if there is one. `resume=False`: forget it."""
+        """Go back to the checkpoint, if there is one that fits. `resume=False`: forget it."""
         if not resume:
             record.forget_checkpoint()
-        state = checkpoint.load(record.directory, session.device) if resume else None
+        try:
+            found = checkpoint.load(session, record) if resume else None
+        except Damaged as error:
+            record.say(f"{error}; the run starts again")
+            found = None
+        state, metrics = found or (None, [])
         position = session.restore(state) if state else Position()
-        record.cut_back(position.evaluations)
+        record.go_back(metrics)
         return cls(session, record, position, stop, report)
 
     @property
@@ -147,9 +155,10 @@ class Run:
         return time.monotonic() - self._last_saved > 60 * self.config.checkpoint.every_minutes
 
     def save(self) -> None:
-        state = self.session.state(self.position)
+        state = self.session.state(self.position)  # every process takes part
         if self.session.world.is_main:
-            checkpoint.save(self.record.directory, state)
+            own = {"config_hash": config_hash(self.config), "metrics": metrics_text(self.record.metrics)}
+            checkpoint.save(self.record.directory, state | own)
         self._last_saved = time.monotonic()
 
     def _evaluate(self) -> dict[str, Any]:

@@ -110,8 +110,8 @@ def test_show_config_prints_yaml_that_says_it_all():
         (["sweep", "batch-size", "--launcher", "cluster"], "launcher=cluster: no such choice"),
         (["sweep", "batch-size", "protocol=workers"], "bn-b256, gn-b256, none-b256"),
         (["sweep", "batch-size", "epochs=0"], "epochs=0: must be 1 or more"),
-        (["status", "."], "is no sweep directory"),
-        (["plot", "."], "is no sweep directory"),
+        (["status", "."], "is not a sweep directory"),
+        (["plot", "."], "is not a sweep directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

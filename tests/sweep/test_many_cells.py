@@ -14,7 +14,7 @@ from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.lockstep import decide, in_groups, settle
 from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
-from bnrepro.sweep.run import finished_cells
+from bnrepro.sweep.run import find_cells
 from bnrepro.sweep.view import View
 
 FEW, MANY = 1_000, 10_000
@@ -84,7 +84,7 @@ def test_planning_composes_per_norm_and_not_per_cell(sweeps: list[Sweep]) -> Non
 def test_resuming_finds_what_is_finished(sweeps: list[Sweep]) -> None:
     def resume(sweep: Sweep) -> None:
         write_sweep(sweep.directory, sweep_json(sweep.plan))
-        done = finished_cells(sweep.plan, sweep.directory)
+        done = find_cells(sweep.plan, sweep.directory).done
         assert len(done) == sweep.cells
         decided = decide(sweep.plan, sweep.directory, None, done, print)
         groups = in_groups(sweep.plan.cells, settle(sweep.directory, decided))

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from bnrepro.rundir import result as result_files
 from bnrepro.rundir.lock import exclusive
-from bnrepro.sweep.directory import write_sweep
+from bnrepro.sweep.directory import read_sweep, write_sweep
 from bnrepro.sweep.plan import Axes, plan_sweep, sweep_json
 from bnrepro.sweep.status import is_locked, sweep_status
 
@@ -26,8 +27,20 @@ def cell(sweep, seed):
 
 
 def write_result(sweep, seed, status, error, message=""):
-    result = {"status": status, "error": error, "message": message}
-    (cell(sweep, seed) / "result.json").write_text(json.dumps(result))
+    (planned,) = (each for each in read_sweep(sweep)["cells"] if each["seed"] == seed)
+    result = {key: planned[key] for key in ("norm", "batch_size", "seed", "config_hash")} | {
+        "schema": 1,
+        "status": status,
+        "protocol": "coupled",
+        "model": "resnet8",
+        "epochs": 10,
+        "error": error,
+        "message": message,
+        "wall_seconds": 1.0,
+        "images_per_second": 100.0,
+        "last_errors": {name: [value] for name, value in error.items()} if status == "completed" else {},
+    }
+    result_files.write_result(cell(sweep, seed), result)
 
 
 def test_every_state_is_told_from_the_files(sweep):

@@ -48,10 +48,10 @@ def test_what_cannot_change_a_number_is_accepted(tmp_path):
 
 
 def test_no_sweep_and_a_broken_one_are_said_in_a_line(tmp_path):
-    with pytest.raises(UsageError, match=r"is no sweep directory \(no sweep\.json\)"):
+    with pytest.raises(UsageError, match=r"is not a sweep directory \(no sweep\.json\)"):
         read_sweep(tmp_path)
     (tmp_path / "sweep.json").write_text('{"schema": 1,')
-    with pytest.raises(UsageError, match=r"sweep\.json: is no JSON"):
+    with pytest.raises(UsageError, match=r"sweep\.json: is not JSON"):
         read_sweep(tmp_path)
 
 

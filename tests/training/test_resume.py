@@ -11,7 +11,6 @@ from tiny_runs import TINY, call, record, start, tiny_config, tiny_run
 
 from bnrepro.data.resident import ResidentFeed
 from bnrepro.norms import NORMS, traits_of
-from bnrepro.training.checkpoint import load
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.progress import Progress
 
@@ -78,9 +77,8 @@ def test_a_killed_run_equals_one_in_one_go(tmp_path):
         time.sleep(random.uniform(0, 0.3))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    assert load(directory, "cpu") is not None
     ended = call(*arguments)
-    assert ended.code == 0, ended.err
+    assert (ended.code, "starts again" in ended.err) == (0, False), ended.err
     assert record(directory) == record(tmp_path / "whole")
 
 
@@ -124,13 +122,3 @@ def test_the_checkpoint_is_no_part_of_what_a_result_depends_on(tmp_path):
     assert often["config_hash"] == seldom["config_hash"]
     assert tiny_config("checkpoint.every_minutes=1e-9").checkpoint.every_minutes == 1e-9
     assert record(tmp_path / "often") == record(tmp_path / "seldom")
-
-
-def test_a_checkpoint_that_a_power_cut_damaged_does_not_end_the_run(tmp_path):
-    """Else the cell would fail again at every retry, and only deleting the file by hand would help."""
-    directory = tmp_path / "run"
-    directory.mkdir()
-    (directory / "checkpoint.pt").write_bytes(b"PK\x03\x04 torn")
-    with pytest.warns(UserWarning, match="cannot be read"):
-        result = tiny_run(directory)
-    assert result["status"] == "completed"

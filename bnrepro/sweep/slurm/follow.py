@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bnrepro.rundir.record import METRICS, read_metrics, read_result
+from bnrepro.config.errors import Damaged
+from bnrepro.rundir.record import METRICS, read_metrics, read_progress
+from bnrepro.rundir.result import read_result, result_head
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.slurm.states import slurm_status
-from bnrepro.sweep.status import CellStatus, read_progress
+from bnrepro.sweep.status import CellStatus
 from bnrepro.sweep.view import View
 from bnrepro.training.progress import Progress
 
@@ -40,8 +43,13 @@ def follow(plan: Plan, directory: Path, jobs: int) -> tuple[dict[str, dict[str, 
 
 
 def _results(cells: dict[str, Cell], directory: Path) -> dict[str, dict[str, Any]]:
-    found = {name: read_result(cell.directory(directory)) for name, cell in cells.items()}
-    return {name: result for name, result in found.items() if result is not None}
+    found = {}
+    for name, cell in cells.items():
+        with suppress(Damaged):  # its state says so
+            result = read_result(cell.directory(directory), result_head(cell.config))
+            if result is not None:
+                found[name] = result
+    return found
 
 
 def _show(view: View, cell: Cell, directory: Path) -> None:
@@ -50,6 +58,8 @@ def _show(view: View, cell: Cell, directory: Path) -> None:
     if note is None:
         view.started(cell)
         return
-    metrics = read_metrics(folder / METRICS)
-    error = metrics[-1]["error"].get("running") if metrics else None
+    error = None
+    with suppress(Damaged):  # only for the eye
+        if metrics := read_metrics(folder / METRICS):
+            error = metrics[-1]["error"].get("running")
     view.progress(cell, Progress(note["step"], cell.steps, note["epoch"], note["images_per_second"], error))

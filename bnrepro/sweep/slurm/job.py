@@ -10,24 +10,24 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import submitit
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.rundir.describe import describe
-from bnrepro.rundir.files import write_json
 from bnrepro.rundir.lock import exclusive
-from bnrepro.rundir.record import RESULT, read_result
+from bnrepro.rundir.result import is_over, read_result, result_head, write_result
 from bnrepro.sweep.slurm.jobs import owners, read_jobs
 from bnrepro.sweep.worker import Task
+from bnrepro.training.failure import failed_result
 from bnrepro.training.lockstep.group import Member, run_group
 from bnrepro.training.process.distributed import World, processes_of_run
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
-from bnrepro.training.run import OVER, failed_result, run
+from bnrepro.training.run import run
 
 JOBS_SECONDS = 120.0
 """How long slurm.json may take to reach this node: shared file systems cache."""
@@ -79,8 +79,10 @@ class SlurmTask:
 
 
 def _is_over(cell: Task) -> bool:
-    result = read_result(cell.directory)
-    return result is not None and result["status"] in OVER
+    try:
+        return is_over(read_result(cell.directory, result_head(cell.config)))
+    except Damaged:  # for the user to look at
+        return True
 
 
 def _run(group: Sequence[Task], world: World, stop: StopFlag) -> None:
@@ -93,14 +95,22 @@ def _run(group: Sequence[Task], world: World, stop: StopFlag) -> None:
             results = _train(group, world, stop)
         except Interrupted:
             return
+        except StorageError:  # nothing can be written: the job ends, and a later one continues
+            raise
         except Exception as error:
             traceback.print_exc()
-            results = [failed_result(cell.config, f"{type(error).__name__}: {error}") for cell in group]
-            for cell, result in zip(group, results, strict=True):
-                if world.is_main and read_result(cell.directory) is None:
-                    write_json(cell.directory / RESULT, result)
+            results = [_failed(cell, error, world) for cell in group]
         if world.is_main:
             print("\n".join(map(describe, results)), flush=True)
+
+
+def _failed(cell: Task, error: Exception, world: World) -> dict[str, Any]:
+    """Its result, written unless something is there already."""
+    result = failed_result(cell.config, f"{type(error).__name__}: {error}")
+    with suppress(Damaged):
+        if world.is_main and read_result(cell.directory, result) is None:
+            write_result(cell.directory, result)
+    return result
 
 
 def _train(group: Sequence[Task], world: World, stop: StopFlag) -> list[dict[str, Any]]:

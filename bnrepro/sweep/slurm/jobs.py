@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged
+from bnrepro.rundir import schema
 from bnrepro.rundir.files import write_json
+from bnrepro.rundir.reading import MIB, read_json
 
 FILE = "slurm.json"
 FOLDER = "slurm"
 """submitit's files and the logs, in the sweep directory."""
+MOST_BYTES = 64 * MIB
+FIELDS = {"schema": schema.one_of((1,)), "jobs": schema.list_of(schema.group())}
+JOB_FIELDS = {
+    "id": schema.matching(r"\d+(_\d+)?", "a job id of Slurm"),
+    "script": schema.name(),
+    "cells": schema.list_of(schema.name()),
+}
 
 
 @dataclass(frozen=True)
@@ -38,14 +46,14 @@ def read_jobs(directory: Path) -> list[Job]:
     """Every job that was ever submitted for a sweep, the newest last; none where there is no file."""
     path = directory / FILE
     try:
-        jobs = json.loads(path.read_text(encoding="utf-8"))["jobs"]
-        return [Job(job["id"], job["script"], tuple(job["cells"])) for job in jobs]
+        jobs = schema.check(path, read_json(path, MOST_BYTES), FIELDS)["jobs"]
+        for place, job in enumerate(jobs):
+            schema.check(path, job, JOB_FIELDS, where=f"jobs[{place}].")
     except FileNotFoundError:
         return []
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{path}: cannot be understood ({error!r}); cancel its jobs and remove it"
-        ) from error
+    except Damaged as error:
+        raise Damaged(f"{error}; cancel its jobs and remove it") from error
+    return [Job(job["id"], job["script"], tuple(job["cells"])) for job in jobs]
 
 
 def add_jobs(directory: Path, jobs: Sequence[Job]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bnrepro.rundir.record import RESULT
+from bnrepro.rundir.result import RESULT
 from bnrepro.sweep.directory import CELLS, read_sweep
 from bnrepro.sweep.slurm import queue
 from bnrepro.sweep.slurm.jobs import Job, owners, read_jobs

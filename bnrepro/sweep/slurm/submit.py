@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data import Dataset
-from bnrepro.rundir.record import PROGRESS, RESULT
+from bnrepro.rundir.files import remove
+from bnrepro.rundir.record import PROGRESS
+from bnrepro.rundir.result import RESULT
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.directory import CELLS
 from bnrepro.sweep.lockstep import decide, in_groups, settle
@@ -43,6 +45,8 @@ class Submission:
     with_jobs: int
     """Cells that a job of an earlier call has, queued or running."""
     estimate: Estimate | None
+    refused: dict[str, str] = field(default_factory=dict)
+    """Cell id -> what is wrong with the result that is there: damaged, or of another config."""
 
 
 def submit_sweep(
@@ -57,7 +61,8 @@ def submit_sweep(
     """
     check_directory(directory)
     parameters = submitit_parameters(config, plan.base)
-    with open_sweep(plan, directory) as (done, missing):
+    with open_sweep(plan, directory) as cells:
+        done, missing = cells.done, cells.todo
         decided = settle(directory, decide(plan, directory, lockstep, done, print, measure=False))
         known = read_jobs(directory)
         alive = {job for job, queued in queue.look(known).items() if queued.alive}
@@ -71,7 +76,8 @@ def submit_sweep(
             groups = in_groups(todo, decided)
             tasks = _pack(groups, config, found, _suspects(known, alive, directory))
             jobs = _send(plan, directory, tasks, parameters, config.requeue)
-        return Submission(jobs, len(done), len(missing) - len(todo), found)
+        refused = {name: result["message"] for name, result in cells.refused.items()}
+        return Submission(jobs, len(done), len(missing) - len(todo), found, refused)
 
 
 def check_directory(directory: Path) -> None:
@@ -133,7 +139,7 @@ def _send(
         for task in tasks
     ]
     for cell in (cell for task in tasks for group in task for cell in group):
-        (cell.directory(sweep) / RESULT).unlink(missing_ok=True)  # failed: from here on it waits again
+        remove(cell.directory(sweep) / RESULT)  # failed: from here on it waits again
     folder = sweep / FOLDER
     complaint = StringIO()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,10 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import StorageError, UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset, load_data
-from bnrepro.rundir.record import Record, check_same_config, read_result
+from bnrepro.rundir.record import Record, finished_result
+from bnrepro.rundir.result import read_result, result_head
+from bnrepro.training.failure import failed_result, record_failure
 from bnrepro.training.lockstep.stacked import Lockstep
 from bnrepro.training.open_run import Run
 from bnrepro.training.position import Position
@@ -21,7 +22,7 @@ from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.environment import environment
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.progress import Report, no_report
-from bnrepro.training.run import OVER, failed_result, run
+from bnrepro.training.run import run
 from bnrepro.training.session import Session
 from bnrepro.training.trainer import Chunk, Diverged
 
@@ -39,14 +40,14 @@ def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: Stop
     """Train cells of one shape in lockstep; every one's `result.json`, in their order.
 
     Means what `run` means for each of them: finished ones are returned as they are, interrupted ones go on
-    from their checkpoints. Raises `UsageError` and `Interrupted` as `run` does.
+    from their checkpoints. Raises `UsageError`, `StorageError` and `Interrupted` as `run` does; a directory
+    that `run` would refuse is a failed result, which is not written, and the others go on.
     """
     if len(members) == 1:
         (one,) = members
         return [run(one.config, one.directory, overrides=overrides, stop=stop, report=one.report)]
-    for member in members:
-        check_same_config(member.directory, member.config)
-    left = [member for member in members if not _is_over(member.directory)]
+    over = [_state(member) for member in members]
+    left = [member for member, result in zip(members, over, strict=True) if result is None]
     data = None
     try:
         if left:
@@ -54,19 +55,23 @@ def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: Stop
             data = dataset.name
             for runs in _by_position(_open(left, dataset, overrides, stop)):
                 _Group(runs).finish()
-    except (UsageError, Interrupted):
+    except (UsageError, StorageError, Interrupted):
         raise
     except Exception as error:
-        if not isinstance(error, ValueError | RuntimeError | OSError):
-            traceback.print_exc()
-        _fail(left, f"{type(error).__name__}: {error}", data, overrides)
-    results = [read_result(member.directory) for member in members]
+        _fail(left, error, data, overrides)
+    results = [
+        result or read_result(member.directory, result_head(member.config))
+        for member, result in zip(members, over, strict=True)
+    ]
     return [result for result in results if result is not None]
 
 
-def _is_over(directory: Path) -> bool:
-    result = read_result(directory)
-    return result is not None and result["status"] in OVER
+def _state(member: Member) -> dict[str, Any] | None:
+    """Its result, if nothing is left to do or its directory is refused."""
+    try:
+        return finished_result(member.directory, member.config)
+    except UsageError as error:
+        return failed_result(member.config, str(error))
 
 
 def _open(members: Sequence[Member], dataset: Dataset, overrides: Sequence[str], stop: StopFlag) -> list[Run]:
@@ -91,13 +96,18 @@ def _by_position(runs: Sequence[Run]) -> list[list[Run]]:
     return [list(together) for _, together in groupby(sorted(runs, key=step), key=step)]
 
 
-def _fail(members: Sequence[Member], message: str, data: str | None, overrides: Sequence[str]) -> None:
+def _fail(members: Sequence[Member], error: Exception, data: str | None, overrides: Sequence[str]) -> None:
     """What stopped the group is the result of everyone who is not over."""
     for member in members:
-        if not _is_over(member.directory):
-            record = Record(member.directory, member.config)
-            record.open(environment(prepare_device(member.config)), overrides)
-            record.finish(failed_result(member.config, message, data))
+        if finished_result(member.directory, member.config) is None:
+            record_failure(
+                Record(member.directory, member.config),
+                error,
+                f"{type(error).__name__}: {error}",
+                environment=environment(prepare_device(member.config)),
+                overrides=overrides,
+                data=data,
+            )
 
 
 @dataclass
