@@ -9,13 +9,12 @@ import typer
 
 import bnrepro
 from bnrepro.cli import bench, cancel, data, plot, show_config, status, sweep, train
-from bnrepro.config.errors import StorageError, UsageError
-
-CTRL_C = 130
-"""What Typer makes of KeyboardInterrupt."""
+from bnrepro.cli.ending import Program, run
 
 app = typer.Typer(
     name="bnrepro",
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="See, prove and cure what small batches do to batch normalization.",
     no_args_is_help=True,
     add_completion=True,
@@ -47,16 +46,7 @@ def options(
 
 
 def main() -> None:
-    """Run the program: 0 done, 1 a run failed, 2 the user can fix it (one line says how), 130 Ctrl-C."""
-    try:
-        app()
-    except UsageError as error:
-        typer.echo(f"bnrepro: {error}", err=True)
-        sys.exit(2)
-    except StorageError as error:
-        typer.echo(f"bnrepro: {error}", err=True)
-        sys.exit(1)
-    except SystemExit as ended:
-        if ended.code == CTRL_C:
-            typer.echo("bnrepro: stopped; the same command continues", err=True)
-        raise
+    """Run the program. Exit codes: 0 done, 1 a run failed, 2 the user can fix it (one line says how), 130
+    Ctrl-C, 141 the reader of its output left.
+    """
+    sys.exit(run(app, sys.argv[1:]))

@@ -8,12 +8,36 @@ from typing import Annotated
 
 import typer
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import UsageError, shown
+from bnrepro.config.validate import impossible_path
 
+
+def output_directory(text: str) -> Path:
+    """Where something is to be written; made when it is needed. Typer names the option in the error."""
+    if not text:
+        raise typer.BadParameter("must name a directory")
+    if reason := impossible_path(text):
+        raise typer.BadParameter(reason)
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise typer.BadParameter("is a file; choose another name, or a directory")
+    return path
+
+
+def existing_directory(text: str) -> Path:
+    """What `sweep` or `train` wrote."""
+    if not text or impossible_path(text) or not Path(text).is_dir():
+        raise typer.BadParameter(f"{shown(text or repr(''))}: is not a directory; give what --out named")
+    return Path(text)
+
+
+SweepDirectory = Annotated[
+    Path, typer.Argument(parser=existing_directory, metavar="SWEEP_DIR", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[OVERRIDES]...",
+        metavar="OVERRIDES",
         help="Hydra's: experiment=cifar10 norm=gn batch_size=4 optimizer.base_lr=0.05",
     ),
 ]

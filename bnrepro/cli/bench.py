@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bnrepro.cli.arguments import ConfigDir, Overrides, numbers, texts
+from bnrepro.cli.arguments import ConfigDir, Overrides, numbers, output_directory, texts
 from bnrepro.cli.columns import columns
 
 DEFAULT_EXPERIMENT = "experiment=cifar10_quick"
@@ -31,7 +31,10 @@ def bench(
         bool, typer.Option("--quick", help="Within 3 minutes: bn at 1, 4, 16, 128 and shorter rounds.")
     ] = False,
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="For bench.json, bench.csv and the figure.")
+        Path,
+        typer.Option(
+            parser=output_directory, metavar="DIR", help="For bench.json, bench.csv and the figure."
+        ),
     ] = Path("results/runs/bench"),
     config_dir: ConfigDir = None,
 ) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from bnrepro.cli.arguments import SweepDirectory
 
 
 def cancel(
-    sweep_dir: Annotated[Path, typer.Argument(metavar="SWEEP_DIR", show_default=False)],
+    sweep_dir: SweepDirectory,
 ) -> None:
     """Cancel a sweep's own Slurm jobs. What is finished stays; the sweep's command submits the rest again."""
     from bnrepro.sweep.slurm.cancel import cancel_sweep

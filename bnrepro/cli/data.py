@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bnrepro.cli.arguments import output_directory
+
 app = typer.Typer(help="Look after data sets.", no_args_is_help=True)
 
 
@@ -23,7 +25,8 @@ def prepare(
         typer.Option(metavar="DIR", help="What data.root is: holds train/ and val/.", show_default=False),
     ],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the copy goes; default ROOT-SIZE.")
+        Path | None,
+        typer.Option(parser=output_directory, metavar="DIR", help="Where the copy goes; default ROOT-SIZE."),
     ] = None,
     size: Annotated[int, typer.Option(help="Pixels of the shorter side; smaller images stay.")] = 256,
 ) -> None:

@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
+from bnrepro.cli.arguments import existing_directory, output_directory
+
 
 def plot(
-    sweep_dirs: Annotated[list[Path], typer.Argument(metavar="SWEEP_DIR", help="What `sweep` wrote.")],
+    sweep_dirs: Annotated[
+        list[Path],
+        typer.Argument(parser=existing_directory, metavar="SWEEP_DIR", help="What `sweep` wrote."),
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write; needed with several sweeps.", show_default="SWEEP_DIR"),
+        typer.Option(
+            parser=output_directory,
+            help="Where to write; needed with several sweeps.",
+            show_default="SWEEP_DIR",
+        ),
     ] = None,
     formats: Annotated[
         str, typer.Option("--format", help="Figures: png, svg, pdf; the table of effects: md, tex.")

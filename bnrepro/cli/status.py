@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from bnrepro.cli.arguments import SweepDirectory
 from bnrepro.cli.columns import columns
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ NUMBERS = ("steps", "epoch", "time left", "error")
 
 
 def status(
-    sweep_dir: Annotated[Path, typer.Argument(metavar="SWEEP_DIR", show_default=False)],
+    sweep_dir: SweepDirectory,
 ) -> None:
     """Each cell's state, progress and time left."""
     from collections import Counter

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnrepro.cli.arguments import ConfigDir, Overrides, any_numbers, numbers, texts
+from bnrepro.cli.arguments import ConfigDir, Overrides, any_numbers, numbers, output_directory, texts
 from bnrepro.cli.columns import columns
 from bnrepro.cli.notices import announce_skipped
 from bnrepro.cli.slurm import Gpus, Partition, Time, Wait, check_launcher, slurm_overrides, submit
@@ -35,6 +35,7 @@ Seeds = Annotated[str | None, typer.Option(metavar="0,1,…", help="Default: the
 Out = Annotated[
     Path | None,
     typer.Option(
+        parser=output_directory,
         metavar="DIR",
         help="The sweep directory; default results/runs/<experiment>-<protocol>, then -<key>.",
     ),

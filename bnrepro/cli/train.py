@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnrepro.cli.arguments import ConfigDir, Overrides
+from bnrepro.cli.arguments import ConfigDir, Overrides, output_directory
+
+if TYPE_CHECKING:
+    from bnrepro.training.progress import Progress
 
 
 def train(
@@ -16,6 +20,7 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=output_directory,
             metavar="DIR",
             help="The run directory; default results/runs/<experiment>-<protocol>-<norm>-b<batch>-s<seed>.",
         ),
@@ -40,11 +45,12 @@ def train(
 
     default = default_directory(config)
     directory = out or default.with_name(f"{default.name}-{cell_id(config)}")
+    before = _written(directory)
     with (
         stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop,
         processes_of_run() as world,
         exclusive(directory, "a run") if world.is_main else nullcontext(),
-        ProgressLine() as line,
+        ProgressLine(stop) as line,
     ):
         try:
             result = run(
@@ -57,9 +63,30 @@ def train(
                 world=world,
             )
         except Interrupted:
-            raise KeyboardInterrupt from None
+            if line.reader_left:
+                raise BrokenPipeError from None
+            raise KeyboardInterrupt(_place(line.last)) from None
     if world.is_main:
+        if before is not None and before == _written(directory):
+            date = datetime.fromtimestamp(before)
+            typer.echo(f"already finished (result of {date:%Y-%m-%d %H:%M})")
         typer.echo(describe(result))
         typer.echo(f"run directory: {directory}")
     if result["status"] == "failed":
         raise typer.Exit(1)
+
+
+def _written(directory: Path) -> float | None:
+    """When the result there was written, in seconds since 1970; None: there is none."""
+    from bnrepro.rundir.result import RESULT
+
+    try:
+        return (directory / RESULT).stat().st_mtime
+    except OSError:
+        return None
+
+
+def _place(last: Progress | None) -> str:
+    if last is None:
+        return "before the first step"
+    return f"in epoch {last.epoch}, after step {last.step} of {last.total_steps}"

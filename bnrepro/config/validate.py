@@ -19,8 +19,8 @@ MOST = 2**31 - 1
 MOST_THREADS = 4096
 LARGEST_SEED = 2**63 - 1
 """Tables keep seeds in 64 bits."""
-LONGEST_NAME = 255
-"""Bytes of a file's name."""
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""Bytes."""
 
 
 def validate(config: RunConfig) -> None:
@@ -36,7 +36,8 @@ def validate(config: RunConfig) -> None:
     for statistic in config.evaluation.statistics:
         check_choice("evaluation.statistics", statistic, STATISTICS)
     for key, path in (("data.root", config.data.root), ("data.cache_dir", config.data.cache_dir)):
-        check_path(f"{key}=", path or "")
+        if reason := impossible_path(path or ""):
+            raise UsageError(f"{key}={shown(path)}: {reason}")
     _check_numbers(config)
     _check_schedule(config)
     if config.data.stream is not None:
@@ -101,11 +102,13 @@ def _check_most(numbers: Iterable[tuple[str, float | None]]) -> None:
             raise UsageError(f"{key}={shown(value)}: must be at most {most.get(key, MOST)}")
 
 
-def check_path(key: str, path: str | Path) -> None:
-    """Raises `UsageError` for a path that no file system can have."""
-    for part in Path(path).parts:
-        if (size := len(os.fsencode(part))) > LONGEST_NAME:
-            raise UsageError(f"{key}{shown(part)}: a name of {size} bytes; file systems take {LONGEST_NAME}")
+def impossible_path(path: str | Path) -> str:
+    """Why no file system can have this path, or nothing."""
+    longest = max((len(os.fsencode(part)) for part in Path(path).parts), default=0)
+    if longest > LONGEST_NAME:
+        return f"a name of {longest} bytes; file systems take {LONGEST_NAME}"
+    size = len(os.fsencode(path))
+    return f"a path of {size:,} bytes; Linux takes {LONGEST_PATH:,}" if size > LONGEST_PATH else ""
 
 
 def _check_stream(stream: StreamConfig) -> None:

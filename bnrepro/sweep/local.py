@@ -109,17 +109,23 @@ class Pool:
             by_handle[worker.process.sentinel] = worker
         ready = {id(by_handle[handle]): by_handle[handle] for handle in wait(list(by_handle), timeout=0.5)}
         for worker in ready.values():
-            self._hear(worker)
+            self._read(worker)
         self._view.refresh()
 
-    def _hear(self, worker: Worker) -> None:
+    def _read(self, worker: Worker) -> None:
+        """Take what a worker has sent; replace it if it is dead."""
+        while (message := self._received(worker)) is not None:
+            self._take(worker, message)
+        if not worker.process.is_alive():
+            self._replace(worker)
+
+    @staticmethod
+    def _received(worker: Worker) -> Reported | Finished | Stopped | None:
         try:
-            while worker.pipe.poll():
-                self._take(worker, worker.pipe.recv())
+            return worker.pipe.recv() if worker.pipe.poll() else None
         except (EOFError, OSError):
             worker.process.join()
-        if not worker.process.is_alive():
-            self._bury(worker)
+            return None
 
     def _take(self, worker: Worker, message: Reported | Finished | Stopped) -> None:
         if not worker.cells:
@@ -138,7 +144,7 @@ class Pool:
         self._results[cell.id] = result
         self._view.finished(cell, result)
 
-    def _bury(self, worker: Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """A worker that died takes its cells with it, and nothing else."""
         code = worker.process.exitcode
         cause = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
@@ -170,8 +176,7 @@ class Pool:
         for worker in self._workers:
             if worker.cells:
                 worker.process.terminate()
-            else:
-                self._quietly(lambda pipe: pipe.send(None), worker.pipe)
+            self._quietly(lambda pipe: pipe.send(None), worker.pipe)  # one that has just ended waits for more
         for worker in self._workers:
             worker.process.join(STOP_SECONDS)
             if worker.process.is_alive():
@@ -184,7 +189,7 @@ class Pool:
         try:
             action(pipe)
         except OSError:
-            return  # it is gone already: `_bury` will hear of it
+            return  # it is gone already: `_replace` sees to it
 
 
 def parse_jobs(jobs: object) -> int | None:

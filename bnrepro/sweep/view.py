@@ -21,13 +21,20 @@ PLAIN_SECONDS = 30.0
 MARKS = {"completed": "✓", "diverged": "∞", "failed": "✗"}
 
 
+class _Terminal(Console):
+    """Where nobody reads any more, the sweep has to know."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class View:
     """Told what happens; shows it. Use as a context manager."""
 
     def __init__(
         self, todo: Sequence[Cell], done_before: int, jobs: int, console: Console | None = None
     ) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or _Terminal(stderr=True, highlight=False)
         self._costs = {cell.id: relative_cost(cell) for cell in todo}
         self._jobs = jobs
         self._done_before = done_before

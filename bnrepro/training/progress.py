@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from bnrepro.training.process.interrupt import StopFlag
 
 RENEW_SECONDS = 0.5
 PLAIN_SECONDS = 30.0
@@ -45,15 +49,32 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def fitting(parts: list[str], width: int) -> str:
+    """The first of the parts that fit into `width` characters, with commas between; at least one."""
+    text = parts[0]
+    for part in parts[1:]:
+        if len(text) + 2 + len(part) <= width:
+            text += f", {part}"
+    return text
+
+
 class ProgressLine:
     """A line that renews itself; where stderr is not a terminal, a plain line now and then.
 
-    Give it to `run` as `report`; use as a context manager, so that the line is ended."""
+    Give it to `run` as `report`; use as a context manager, so that the line is ended.
 
-    def __init__(self) -> None:
+    Where the reader of stderr leaves, the run is asked to stop, and `reader_left` says why. Other failures to
+    write (a full disk behind `2> log`) must not end a run: it goes on without lines.
+    """
+
+    def __init__(self, stop: StopFlag) -> None:
+        self.reader_left = False
+        self.last: Progress | None = None
+        """What was reported last."""
+        self._stop = stop
         self._terminal = sys.stderr.isatty()
         self._every = RENEW_SECONDS if self._terminal else PLAIN_SECONDS
-        self._last = time.monotonic()
+        self._shown = time.monotonic()
         self._start: tuple[float, int] | None = None
         self._open = False
 
@@ -64,31 +85,40 @@ class ProgressLine:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._open:
-            sys.stderr.write("\n")
+            self._write("\n")
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
+        self.last = progress
         if self._start is None:
             self._start = (now, progress.step)
-        if now - self._last < self._every:
+        if now - self._shown < self._every:
             return
-        self._last = now
+        self._shown = now
         text = self._text(progress, now)
-        if self._terminal:
-            sys.stderr.write(f"\r\033[K{text}")
-            self._open = True
-        else:
-            sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        self._write(f"\r\033[K{text}" if self._terminal else f"{text}\n")
+        self._open = self._terminal
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except BrokenPipeError:
+            self.reader_left = True
+            self._stop.set()
+        except OSError:
+            self._every = float("inf")
 
     def _text(self, progress: Progress, now: float) -> str:
+        """What fits on the terminal's line; the time left counts from the first step."""
         assert self._start is not None
         since, first = self._start
         done = progress.step - first
-        left = (now - since) / done * (progress.total_steps - progress.step) if done else None
-        error = f", error {progress.error:.2f} %" if progress.error is not None else ""
-        remaining = f", {clock(left)} left" if left is not None else ""
-        return (
-            f"epoch {progress.epoch}, step {progress.step}/{progress.total_steps}, "
-            f"{progress.images_per_second:,.0f} images/s{error}{remaining}"
-        )
+        parts = [f"epoch {progress.epoch}", f"step {progress.step}/{progress.total_steps}"]
+        if done:
+            left = (now - since) / done * (progress.total_steps - progress.step)
+            parts.append(f"{clock(left)} left")
+        if progress.error is not None:
+            parts.append(f"error {progress.error:.2f} %")
+        parts.append(f"{progress.images_per_second:,.0f} images/s")
+        return fitting(parts, shutil.get_terminal_size().columns - 1 if self._terminal else 200)

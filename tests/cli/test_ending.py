@@ -1,0 +1,97 @@
+"""A user would not see how a call ended: who reads its output may leave, or have no × in the locale."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_runs import TINY, start, tiny_config
+
+from bnrepro.sweep.plan import Axes, plan_sweep
+from bnrepro.sweep.view import View
+from bnrepro.training.process.interrupt import StopFlag
+from bnrepro.training.progress import Progress, ProgressLine
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+class Left(io.StringIO):
+    """A pipe whose reader has left."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "bnrepro", *arguments]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **environment})
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_reader_leaves_stops_with_141(tmp_path: Path) -> None:
+    arguments = ("sweep", "batch-size", *TINY[:1], *TINY[2:], "--norms", "bn,gn", "--batch-sizes", "1,64")
+    with start(*arguments, "epochs=30", "--jobs", "1", "--out", str(tmp_path / "sweep")) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 141
+
+
+def test_help_for_a_reader_that_has_left_is_not_a_traceback() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "bnrepro", "show-config"]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_run_is_asked_to_stop_where_nobody_reads_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = StopFlag()
+    monkeypatch.setattr("bnrepro.training.progress.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr(sys, "stderr", Left())
+    line = ProgressLine(stop)
+    line(Progress(step=1, total_steps=2, epoch=1, images_per_second=1.0, error=None))
+    assert stop.wanted
+    assert line.reader_left
+
+
+def test_a_sweep_notices_that_nobody_reads_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    (cell,) = plan_sweep(tiny_config_overrides(), Axes(("gn",), (16,), (0,)), 128).cells
+    monkeypatch.setattr(sys, "stderr", Left())
+    view = View([cell], 0, 1)
+    view.started(cell)
+    with pytest.raises(BrokenPipeError):
+        view.finished(cell, result_of(cell))
+
+
+def tiny_config_overrides() -> list[str]:
+    return [override for override in TINY if not override.startswith("batch_size")]
+
+
+def result_of(cell: object) -> dict[str, object]:
+    config = tiny_config("norm=gn")
+    head = {"norm": "gn", "batch_size": config.batch_size, "seed": config.seed, "status": "completed"}
+    return {**head, "error": {"running": 1.0}, "images_per_second": 1.0, "wall_seconds": 1.0}
+
+
+@pytest.mark.parametrize("arguments", [("show-config", "seed=–"), ("sweep", "batch-size", "--help")])
+def test_what_the_locale_cannot_show_is_replaced(arguments: tuple[str, ...]) -> None:
+    done = program(*arguments, PYTHONIOENCODING="iso-8859-1")
+    assert b"Traceback" not in done.stderr
+    assert b"?" in done.stdout + done.stderr
+
+
+def test_a_path_that_the_locale_cannot_read_is_refused_in_a_line() -> None:
+    done = program("show-config", "data.root=/x/été", **ASCII)
+    assert done.returncode == 2
+    assert b"is not text in ascii" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_in_an_ascii_locale(tmp_path: Path) -> None:
+    done = program("train", *TINY, "--out", str(tmp_path / "run"), **ASCII)
+    assert done.returncode == 0, done.stderr
