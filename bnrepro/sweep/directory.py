@@ -43,7 +43,6 @@ CELL_FIELDS = {
     "id": schema.name(),  # of its directory
     "norm": schema.text(),
     "batch_size": schema.whole(1),
-    "x": schema.optional(schema.finite()),
     "seed": schema.whole(),
     "config_hash": schema.text(),
     "shared": schema.truth(),
@@ -85,8 +84,9 @@ def _check(path: Path, value: Any) -> dict[str, Any]:
         schema.check(path, sweep.get("axis"), AXIS_FIELDS, where="axis.")
     elif "batch_sizes" not in sweep:
         raise Damaged(f"{path}: batch_sizes is missing")
+    fields = CELL_FIELDS | ({"x": schema.finite()} if sweep["schema"] == ANY_AXIS else {})
     for place, cell in enumerate(sweep["cells"]):
-        schema.check(path, cell, CELL_FIELDS, where=f"cells[{place}].")
+        schema.check(path, cell, fields, where=f"cells[{place}].")
     twice = [name for name, times in Counter(cell["id"] for cell in sweep["cells"]).items() if times > 1]
     if twice:
         raise Damaged(f"{path}: has the cell {twice[0]} twice")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bnrepro.config.compose import compose_config
 from bnrepro.config.convert import to_dict
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.identity import config_hash, flatten
 from bnrepro.sweep.axis import cell_name, cell_x, make_axis, number_text, read_axis, usual_scale
 from bnrepro.sweep.cost import relative_cost
@@ -133,6 +133,16 @@ def test_the_key_of_the_axis_is_nowhere_but_in_its_cells():
     assert "base_lr" in optimizer
 
 
+def test_a_cell_without_its_place_on_the_axis_is_damage(tmp_path):
+    """It would be drawn at its batch size."""
+    write_sweep(tmp_path, sweep_json(over("epochs", 2)))
+    sweep = read_sweep(tmp_path)
+    del sweep["cells"][1]["x"]
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    with pytest.raises(Damaged, match=r"sweep\.json: cells\[1\]\.x is missing"):
+        read_sweep(tmp_path)
+
+
 def test_values_may_grow_and_another_axis_is_refused(tmp_path):
     write_sweep(tmp_path, sweep_json(over("optimizer.base_lr", 0.4, 0.8)))
     write_sweep(tmp_path, sweep_json(over("optimizer.base_lr", 0.1, 0.8, norms=("none",))))
@@ -174,6 +184,7 @@ def test_every_axis_has_a_default_directory_of_its_own():
         ("protocol.workers", (1, 2), (), r"protocol\.workers: does nothing here; it needs protocol=workers"),
         ("schedule.gamma", (0.1,), (), r"schedule\.gamma: does nothing here; it needs schedule=step"),
         ("optimizer.base_lr", (0.1, -0.2), (), r"optimizer\.base_lr=-0\.2: must be above 0"),
+        ("norm.eps", (0.1, -1), (), r"norm\.eps=-1"),
         ("epochs", (1.5,), (), r"epochs=1\.5: must be a whole number"),
         ("epochs", (2, 2), (), r"--values 2,2: 2 twice"),
         ("epochs", (), (), r"--values: must name at least one"),
