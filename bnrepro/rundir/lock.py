@@ -15,6 +15,19 @@ from bnrepro.config.errors import UsageError
 FILE = ".lock"
 PATIENCE_SECONDS = 1.0
 
+_held: set[IO[str]] = set()
+"""The locks of this process."""
+
+
+def _inherit_none() -> None:
+    """A child that outlives a killed run, as a loader process for a moment, would hold the run's lock on."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_inherit_none)
+
 
 @contextmanager
 def exclusive(directory: Path, what: str) -> Iterator[None]:
@@ -35,9 +48,11 @@ def exclusive(directory: Path, what: str) -> Iterator[None]:
             f"{directory}: {what} is under way there in another process; wait for it, or choose another --out"
         )
     with file:
+        _held.add(file)
         try:
             yield
         finally:
+            _held.discard(file)
             _leave_no_traces(directory, made)
 
 

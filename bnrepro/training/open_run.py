@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +15,7 @@ from bnrepro.config.errors import Damaged
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
+from bnrepro.data.waiting import StoppedWaiting, stoppable
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.rundir.record import TENSORBOARD, Record, metrics_text
 from bnrepro.rundir.result import result_head
@@ -27,6 +30,16 @@ from bnrepro.training.session import Session
 from bnrepro.training.trainer import Chunk, Diverged, Trainer
 
 NOTE_SECONDS = 5.0
+
+
+@contextmanager
+def stop_while_waiting(stop: StopFlag) -> Iterator[None]:
+    """Grants the wish also where the block waits for data that does not come. Raises `Interrupted`."""
+    try:
+        with stoppable(lambda: stop.wanted):
+            yield
+    except StoppedWaiting:
+        raise Interrupted from None
 
 
 @dataclass(eq=False)

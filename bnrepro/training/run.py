@@ -11,7 +11,7 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
 from bnrepro.rundir.record import Record, finished_result
 from bnrepro.training.failure import record_failure
-from bnrepro.training.open_run import Run
+from bnrepro.training.open_run import Run, stop_while_waiting
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.distributed import World
 from bnrepro.training.process.environment import environment
@@ -50,7 +50,9 @@ def run(
         data = dataset.name
         session = Session.prepare(config, dataset, device, world)
         record.open(environment(device), overrides)  # not before: what is refused leaves nothing there
-        return Run.open(session, record, resume=resume, stop=stop or StopFlag(), report=report).finish()
+        stop = stop or StopFlag()
+        with stop_while_waiting(stop):
+            return Run.open(session, record, resume=resume, stop=stop, report=report).finish()
     except (UsageError, StorageError, Interrupted):
         raise
     except Exception as error:  # a norm of the user's own may raise anything: the rest of a sweep goes on

@@ -77,7 +77,7 @@ class DaliReader:
                 places = self._places(data, None if request.uniform is None else request.uniform[i])
             except (OSError, SyntaxError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                raise unreadable(path, reason) from error
+                raise unreadable(f"{path} is not a readable image ({reason})") from error
             columns[0].append(np.frombuffer(data, np.uint8))
             for column, place in zip(columns[1:], places, strict=True):
                 column.append(np.array(place, np.int32))
@@ -101,7 +101,7 @@ class DaliReader:
             try:
                 decode(path.read_bytes())
             except Exception as reason:
-                raise unreadable(path, str(reason).splitlines()[0]) from error
+                raise unreadable(f"{path} is not a readable image ({str(reason).splitlines()[0]})") from error
 
 
 def _shape(data: bytes) -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -42,10 +41,11 @@ class Reader(Protocol):
     def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         """For each request `(n, 3, crop_size, crop_size)` uint8, on any device.
 
-        Raises `UsageError` naming a file that is no whole image.
+        Good until the next is asked for. Raises `UsageError` naming a file that is no whole image.
         """
         ...
 
 
-def unreadable(path: Path, reason: str) -> UsageError:
-    return UsageError(f"data.root: {path} is no readable image ({reason}); mend it or remove it")
+def unreadable(wrong: str) -> UsageError:
+    """`wrong`: `FILE is not a readable image (REASON)`."""
+    return UsageError(f"data.root: {wrong}; repair it or remove it")

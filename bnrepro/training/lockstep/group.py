@@ -16,7 +16,7 @@ from bnrepro.rundir.record import Record, finished_result
 from bnrepro.rundir.result import read_result, result_head
 from bnrepro.training.failure import failed_result, record_failure
 from bnrepro.training.lockstep.stacked import Lockstep
-from bnrepro.training.open_run import Run
+from bnrepro.training.open_run import Run, stop_while_waiting
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.environment import environment
@@ -53,8 +53,9 @@ def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: Stop
         if left:
             dataset = load_data(left[0].config.data)
             data = dataset.name
-            for runs in _by_position(_open(left, dataset, overrides, stop)):
-                _Group(runs).finish()
+            with stop_while_waiting(stop):
+                for runs in _by_position(_open(left, dataset, overrides, stop)):
+                    _Group(runs).finish()
     except (UsageError, StorageError, Interrupted):
         raise
     except Exception as error:

@@ -49,7 +49,7 @@ def test_a_broken_file_is_named(write_tree, stream_config):
     _, test = load_data(config).feeds(config, CPU)
     path = root / "val/n00000002/1.JPEG"
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(UsageError, match=r"val/n00000002/1.JPEG is no readable image"):
+    with pytest.raises(UsageError, match=r"val/n00000002/1.JPEG is not a readable image"):
         list(test.test_batches([slice(0, 6)]))
 
 

@@ -131,7 +131,7 @@ def test_a_broken_file_is_named_in_one_line(write_tree, stream_config, damage, r
     config = stream_config(root, workers=workers)
     _, test = load_data(config).feeds(config, CPU)
     damage(root / "val/n00000002/1.JPEG")
-    with pytest.raises(UsageError, match=f"val/n00000002/1.JPEG is no readable image .*{reason}") as error:
+    with pytest.raises(UsageError, match=f"val/n00000002/1.JPEG is not a readable image .*{reason}") as error:
         list(test.test_batches([slice(0, 6)]))
     assert "\n" not in str(error.value)
 
@@ -145,7 +145,7 @@ def test_a_file_without_permission_is_named(write_tree, stream_config, monkeypat
     config = stream_config(write_tree())
     train, _ = load_data(config).feeds(config, CPU)
     monkeypatch.setattr(Path, "read_bytes", denied)
-    with pytest.raises(UsageError, match=r"JPEG is no readable image \(Permission denied\)"):
+    with pytest.raises(UsageError, match=r"JPEG is not a readable image \(Permission denied\)"):
         list(train.train_batches(train.table(0, 0), [slice(0, 1)]))
 
 
