@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -12,7 +11,8 @@ from threading import Barrier
 from typing import Any
 
 from bnrepro.config.schema import RunConfig
-from bnrepro.sweep.worker import preloaded, visible_device
+from bnrepro.sweep.fork_server import fork_server
+from bnrepro.sweep.worker import visible_device
 
 START_SECONDS = 300.0
 """How long the measurements may wait for the slowest of them to get ready."""
@@ -55,8 +55,7 @@ def side_by_side(
 
     A process of its own has a peak of memory of its own.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preloaded(config))  # not torchvision, whose memory is the tutorial loop's
+    context = fork_server(config)  # without torchvision, whose memory is the tutorial loop's
     barrier = context.Barrier(jobs)
     pipes, processes = [], []
     try:

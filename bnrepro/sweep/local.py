@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections import deque
@@ -18,9 +17,10 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.files import make_directory
 from bnrepro.rundir.result import is_over, read_result, result_head, write_result
 from bnrepro.sweep.cost import longest_first
+from bnrepro.sweep.fork_server import fork_server
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
-from bnrepro.sweep.worker import Finished, Reported, Stopped, Task, preloaded, work
+from bnrepro.sweep.worker import Finished, Reported, Stopped, Task, work
 from bnrepro.training.failure import failed_result
 
 STOP_SECONDS = 60.0
@@ -61,9 +61,6 @@ class Pool:
         self._queue: deque[Sequence[Cell]] = deque()
         self._workers: list[Worker] = []
         self._results: dict[str, dict[str, Any]] = {}
-        # workers are forked from a server that has everything loaded and does nothing else: a new one takes
-        # no time, and inherits neither this process's threads nor its files
-        self._context = multiprocessing.get_context("forkserver")
 
     def run(self, groups: Sequence[Sequence[Cell]]) -> dict[str, dict[str, Any]]:
         """Run them all, the cells of a group in lockstep; cell id -> result.
@@ -71,8 +68,9 @@ class Pool:
         KeyboardInterrupt stops the workers and goes on upwards.
         """
         self._queue = deque(longest_first(groups))
-        if groups:
-            self._context.set_forkserver_preload(preloaded(groups[0][0].config))
+        if not groups:
+            return self._results
+        self._context = fork_server(groups[0][0].config)
         try:
             for index in range(min(self._jobs, len(groups))):
                 self._workers.append(self._start(index % self._gpus if self._gpus else None))

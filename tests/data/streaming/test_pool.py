@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_a_killed_run_leaves_no_lock_behind(tmp_path):
     """The same command must continue at once: its loader processes are busy, and still there."""
     from bnrepro.rundir.lock import exclusive
 
-    code = LOCKED.format(here=os.path.dirname(__file__), directory=str(tmp_path / "run"))
+    code = LOCKED.format(here=str(Path(__file__).parent), directory=str(tmp_path / "run"))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         loader = int(process.stdout.readline())
