@@ -1,20 +1,18 @@
 """Decoded image sets on disk, mapped into memory: every process that reads one shares its pages.
 
-A set is a folder `<cache_dir>/decoded/<key>/` of raw arrays and `meta.json`. It is built under another
-name and renamed, so that it exists only whole, and never changed after that: files that change give
-another key. It may be deleted whenever no run is using it.
+A set is a folder `<cache_dir>/decoded/<key>/` of raw arrays (see `stored`): files that change give another
+key. It may be deleted whenever no run is using it.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
+import math
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +20,9 @@ import torch
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.resident import Split, channel_moments
+from bnrepro.data.stored import META, Unfit, contents, open_or_build
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: goes up when the meaning of the files changes."""
 GIB = 2**30
 
@@ -47,6 +46,8 @@ class CachedSet:
     std: tuple[float, ...]
     skipped: dict[str, str]
     """Files that could not be decoded, relative to the root, and why."""
+    same_images: bool = False
+    """Is the test set the training set?"""
 
 
 @dataclass(frozen=True)
@@ -77,40 +78,24 @@ def check_budget(config: DataConfig, images: int, shape: Sequence[int]) -> None:
         )
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock file `path`: of several processes that start at once, one works and the others wait."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file, also when the process is killed
-        yield
-
-
 def cached(config: DataConfig, key: str, open_source: Callable[[], Source]) -> CachedSet:
-    """The set called `key` from the cache, written there first from `open_source()` if it is missing.
+    """The set called `key` from the cache, written there first from `open_source()` if it is not there whole.
 
     Raises `CacheError` where the cache cannot be read or written.
     """
     folder = cache_folder(config) / "decoded" / key
     try:
-        if not _is_whole(folder):
-            with locked(folder.with_name(f"{key}.lock")):
-                if not _is_whole(folder):
-                    _build(folder, open_source())
+        with suppress(Unfit):  # said where it is made anew
+            if (there := contents(folder)) is not None:
+                return _open(folder, there)
+        return open_or_build(
+            folder, lambda there: _open(folder, there), lambda partial: _write(partial, open_source())
+        )
     except OSError as error:
         raise CacheError(
             f"data.cache_dir={cache_folder(config)}: cannot be used ({error.strerror or error}); "
             "set it to a folder with room that you may write to"
         ) from error
-    meta = json.loads((folder / "meta.json").read_text())
-    return CachedSet(
-        classes=tuple(meta["classes"]),
-        train=_open_split(folder, "train", meta["shapes"]["train"]),
-        test=_open_split(folder, "test", meta["shapes"]["test"]),
-        mean=tuple(meta["mean"]),
-        std=tuple(meta["std"]),
-        skipped=meta["skipped"],
-    )
 
 
 def in_memory(source: Source) -> CachedSet:
@@ -125,38 +110,60 @@ def _join(chunks: Iterable[Chunk]) -> Split:
     return Split(torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(labels)))
 
 
-def _is_whole(folder: Path) -> bool:
-    """False also where files are missing or cut, as by a copy that was broken off."""
+def _write(folder: Path, source: Source) -> dict[str, Any]:
+    shapes = {split: _write_split(folder, split, getattr(source, split)) for split in ("train", "test")}
+    train, test = (_map_split(folder, split, shapes[split]).images for split in ("train", "test"))
+    mean, std = channel_moments(train)
+    return {
+        "classes": list(source.classes),
+        "shapes": shapes,
+        "mean": mean,
+        "std": std,
+        "skipped": source.skipped,
+        "same_images": torch.equal(train, test),
+    }
+
+
+def _open(folder: Path, there: dict[str, Any]) -> CachedSet:
+    """Raises `Unfit` for what cannot be a data set, whoever wrote it."""
     try:
-        shapes = json.loads((folder / "meta.json").read_text())["shapes"]
-        return all(
-            (folder / f"{split}.images").stat().st_size == np.prod(shape)
-            and (folder / f"{split}.labels").stat().st_size == 8 * shape[0]
-            for split, shape in shapes.items()
+        train, test = (_map_split(folder, split, there["shapes"][split]) for split in ("train", "test"))
+        stored = CachedSet(
+            classes=tuple(map(str, there["classes"])),
+            train=train,
+            test=test,
+            mean=tuple(map(float, there["mean"])),
+            std=tuple(map(float, there["std"])),
+            skipped=dict(there["skipped"]),
+            same_images=bool(there["same_images"]),
         )
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
-        return False
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise Unfit(f"{META} does not describe a data set") from error
+    for what, fits in _conditions(stored):
+        if not fits:
+            raise Unfit(what)
+    return stored
 
 
-def _build(folder: Path, source: Source) -> None:
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: the lock is ours
-    partial.mkdir()
-    try:
-        shapes = {split: _write_split(partial, split, getattr(source, split)) for split in ("train", "test")}
-        mean, std = channel_moments(_open_split(partial, "train", shapes["train"]).images)
-        meta = {
-            "classes": list(source.classes),
-            "shapes": shapes,
-            "mean": mean,
-            "std": std,
-            "skipped": source.skipped,
-        }
-        (partial / "meta.json").write_text(json.dumps(meta))
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+def _conditions(stored: CachedSet) -> Iterator[tuple[str, bool]]:
+    """What would be wrong, and whether it is right."""
+    sides = (stored.train, stored.test)
+    shapes = {side.images.shape[1:] for side in sides}
+    channels = stored.train.images.shape[-1]
+    yield "an image has no pixels", all(side.images.numel() for side in sides)
+    yield "training and test images differ in shape", len(shapes) == 1
+    yield (
+        "a label is not of a class",
+        all(0 <= int(side.labels.min()) <= int(side.labels.max()) < len(stored.classes) for side in sides),
+    )
+    yield (
+        "a mean is not within 0 and 1",
+        (len(stored.mean) == channels and all(0 <= mean <= 1 for mean in stored.mean)),
+    )
+    yield (
+        "a standard deviation is not above 0",
+        (len(stored.std) == channels and all(0 < std < math.inf for std in stored.std)),
+    )
 
 
 def _write_split(folder: Path, split: str, chunks: Iterable[Chunk]) -> tuple[int, ...]:
@@ -169,10 +176,15 @@ def _write_split(folder: Path, split: str, chunks: Iterable[Chunk]) -> tuple[int
     return (count, *shape)
 
 
-def _open_split(folder: Path, split: str, shape: Sequence[int]) -> Split:
-    """Maps the files: not shared in torch's sense, so that they are opened read-only and never changed."""
-    images = torch.from_file(
-        str(folder / f"{split}.images"), shared=False, size=int(np.prod(shape)), dtype=torch.uint8
-    )
-    labels = torch.from_file(str(folder / f"{split}.labels"), shared=False, size=shape[0], dtype=torch.int64)
-    return Split(images.view(*shape), labels)
+def _map_split(folder: Path, split: str, shape: Sequence[int]) -> Split:
+    """Maps the files: not shared in torch's sense, so that they are opened read-only and never changed.
+
+    Raises ValueError where they are not as large as `shape`: a mapping beyond an end would kill the process.
+    """
+    images, labels = (folder / f"{split}.{part}" for part in ("images", "labels"))
+    count, *_ = shape
+    if len(shape) != 4 or images.stat().st_size != math.prod(shape) or labels.stat().st_size != 8 * count:
+        raise ValueError(f"not {shape}")
+    pixels = torch.from_file(str(images), shared=False, size=math.prod(shape), dtype=torch.uint8)
+    classes = torch.from_file(str(labels), shared=False, size=count, dtype=torch.int64)
+    return Split(pixels.view(*shape), classes)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.cache import locked
 from bnrepro.data.folder_tree import check_same_classes, class_names, evaluation_folder, refuse
+from bnrepro.data.stored import META, Unfit, open_or_build
 from bnrepro.data.streaming.devkit import flat_labels, is_flat
 from bnrepro.data.streaming.names import FileNames
 
 SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
-FORMAT = 1
+FORMAT = 2
 """Part of every key: goes up when the meaning of the files changes."""
 
 
@@ -58,10 +57,11 @@ def list_images(root: Path, cache: Path) -> Listing:
     """
     folder = cache / "listings" / hashlib.sha256(f"{FORMAT}/{root.resolve()}".encode()).hexdigest()[:32]
     try:
-        with locked(folder.with_name(f"{folder.name}.lock")):
-            if not _is_fresh(folder, root):
-                _write(folder, _scan(root))
-            return _read(folder, root)
+        return open_or_build(
+            folder,
+            lambda there: _open(folder, root, there) if _is_fresh(root, there) else None,
+            lambda partial: _write(partial, _scan(root)),
+        )
     except OSError as error:
         raise UsageError(
             f"data.cache_dir={cache}: cannot be used ({error.strerror or error}); set it to a folder with "
@@ -128,33 +128,33 @@ def _files(root: Path, folder: str, folders: dict[str, int]) -> Iterator[str]:
         raise refuse(root / folder, f"cannot be read ({error.strerror})") from error
 
 
-def _is_fresh(folder: Path, root: Path) -> bool:
+def _is_fresh(root: Path, there: dict[str, Any]) -> bool:
     try:
-        folders = json.loads((folder / "meta.json").read_text())["folders"]
-        return all((root / name).stat().st_mtime_ns == time for name, time in folders.items())
-    except (OSError, ValueError, KeyError):
+        return all((root / name).stat().st_mtime_ns == time for name, time in there["folders"].items())
+    except (OSError, KeyError, AttributeError):
         return False
 
 
-def _write(folder: Path, scan: _Scan) -> None:
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: the lock is ours
-    partial.mkdir()
+def _write(folder: Path, scan: _Scan) -> dict[str, Any]:
+    for side, (names, labels) in scan.sides.items():
+        FileNames.of(names).save(folder, side)
+        np.save(folder / f"{side}.labels.npy", np.asarray(labels, dtype=np.int64))
+    return {"classes": scan.classes, "folders": scan.folders}
+
+
+def _open(folder: Path, root: Path, there: dict[str, Any]) -> Listing:
+    """Raises `Unfit` for what cannot be a list of files, whoever wrote it."""
     try:
-        for side, (names, labels) in scan.sides.items():
-            FileNames.of(names).save(partial, side)
-            np.save(partial / f"{side}.labels.npy", np.asarray(labels, dtype=np.int64))
-        (partial / "meta.json").write_text(json.dumps({"classes": scan.classes, "folders": scan.folders}))
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        classes = tuple(map(str, there["classes"]))
+        sides = [_open_side(folder, root, side, len(classes)) for side in ("train", "test")]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unfit(f"{META} does not describe a list of files") from error
+    return Listing(classes, *sides)
 
 
-def _read(folder: Path, root: Path) -> Listing:
-    def side(name: str) -> FileSplit:
-        labels = torch.from_numpy(np.load(folder / f"{name}.labels.npy"))
-        return FileSplit(root, FileNames.load(folder, name), labels)
-
-    classes = json.loads((folder / "meta.json").read_text())["classes"]
-    return Listing(tuple(classes), side("train"), side("test"))
+def _open_side(folder: Path, root: Path, side: str, classes: int) -> FileSplit:
+    names = FileNames.load(folder, side)
+    labels = np.load(folder / f"{side}.labels.npy")
+    if not 0 < len(names) == len(labels) or not ((labels >= 0) & (labels < classes)).all():
+        raise ValueError(f"labels of {side} do not fit")
+    return FileSplit(root, names, torch.from_numpy(labels))
