@@ -7,7 +7,7 @@
 #   scripts/slurm-dev-cluster.sh down                           cancels its jobs, stops its daemons
 #
 #   BNREPRO_SLURM_DIR   its files, a directory per cluster (/tmp/bnrepro-slurm-UID)
-#   BNREPRO_SLURM_PORT  the first of its three ports (the first three free ones from 16817 on)
+#   BNREPRO_SLURM_PORT  the first of its three ports (three free ones from 16817 on)
 #   BNREPRO_SLURM_CPUS  CPUs the node claims; may exceed the real ones (all of them, at least 4)
 #
 # A daemon is this cluster's if it has the directory in its environment; no other is ever signalled.

@@ -1,52 +1,67 @@
-"""What a marked test needs, and the reason it is skipped with where that is missing."""
+"""What a marked test needs, and the reason it is skipped with where that is missing; who runs which test."""
 
-import functools
+from __future__ import annotations
+
 import os
-import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import slurm_cluster
+
+MOST_PROCESSES = 8
+"""Each has torch loaded, which is a GB of memory."""
 
 # A run sets its own number of threads, a test that calls a module does not: two threads on a machine that
 # does other work wait for each other, and the same test takes ten times as long. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@functools.cache
-def missing_for_slurm() -> str:
-    """Only a development cluster will do: the tests cancel jobs and kill steps."""
-    configuration = Path(os.environ.get("SLURM_CONF") or "/nonexistent")
-    if shutil.which("sbatch") is None:
-        return "Slurm is not installed: as root, scripts/slurm-dev-cluster.sh install"
-    if not configuration.is_file() or "ClusterName=bnrepro_dev\n" not in configuration.read_text():
-        return "SLURM_CONF names no cluster of scripts/slurm-dev-cluster.sh"
-    try:
-        answer = subprocess.run(["sinfo", "-h"], capture_output=True, text=True, timeout=20)
-    except subprocess.TimeoutExpired:
-        return "sinfo does not answer within 20 s"
-    return "" if answer.returncode == 0 else f"no cluster answers: {answer.stderr.strip()}"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`: a process per core, and one more as Slurm lets one wait; none for a choice of tests."""
+    if config.args != config.getini("testpaths") or config.option.keyword:
+        return 0
+    return min(len(os.sched_getaffinity(0)), MOST_PROCESSES) + 1
 
 
-@functools.cache
-def missing_for_gpu() -> str:
-    import torch
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for Slurm first, then those with what takes long: they must not be left to the end."""
+    waiting = {item.path for item in items if item.get_closest_marker("slurm")}
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in waiting, item.path not in slow))
 
-    return "" if torch.cuda.is_available() else "torch.cuda is not available"
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Path]:
+    """The slurm.conf of a cluster of the tests' own: they cancel jobs and kill steps."""
+    if reason := slurm_cluster.missing(*slurm_cluster.DAEMONS):
+        pytest.skip(reason)
+    with slurm_cluster.running_cluster("none") as configuration:
+        yield configuration
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    for marker, missing in (("slurm", missing_for_slurm), ("gpu", missing_for_gpu)):
-        if item.get_closest_marker(marker) and (reason := missing()):
-            pytest.skip(reason)
+@pytest.fixture(scope="session")
+def cluster_with_accounting() -> Iterator[Path]:
+    if reason := slurm_cluster.missing(*slurm_cluster.DAEMONS, *slurm_cluster.ACCOUNTING):
+        pytest.skip(reason)
+    with slurm_cluster.running_cluster("dbd") as configuration:
+        yield configuration
+
+
+@pytest.fixture(autouse=True)
+def marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm's commands talk to the cluster in tests marked `slurm`; without a GPU those marked `gpu` skip."""
+    if request.node.get_closest_marker("slurm"):
+        monkeypatch.setenv("SLURM_CONF", str(request.getfixturevalue("cluster")))
+    if request.node.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("torch.cuda is not available")
 
 
 @pytest.fixture
-def accounting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slurm's commands talk to the cluster with sacct (for tests marked slurm)."""
-    configuration = os.environ.get("BNREPRO_TEST_ACCOUNTING_CONF")
-    if not configuration:
-        pytest.skip(
-            "BNREPRO_TEST_ACCOUNTING_CONF names no cluster with accounting: scripts/test.sh starts one"
-        )
-    monkeypatch.setenv("SLURM_CONF", configuration)
+def accounting(marked: None, cluster_with_accounting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slurm's commands talk to the cluster with sacct instead (for tests marked `slurm`)."""
+    monkeypatch.setenv("SLURM_CONF", str(cluster_with_accounting))

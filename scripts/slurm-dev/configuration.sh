@@ -22,7 +22,7 @@ first_port() {
       port_free "$port" || die "port $port is taken: BNREPRO_SLURM_PORT names the first of three free ones"
     done
   else
-    first=16817
+    first=$((16817 + 10 * ($$ % 300))) # two clusters that start at the same time look at other ports
     until port_free "$first" && port_free $((first + 1)) && port_free $((first + 2)); do
       first=$((first + 10))
     done
@@ -45,6 +45,8 @@ SlurmdPort=$(($2 + 1))
 SlurmUser=root
 # else every daemon listens on all of the machine's addresses
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+# a run over several processes meets at a port that its job's number gives: not that of another cluster's job
+FirstJobId=$(($2 * 100))
 AuthType=auth/munge
 # cred_expire is also how long a requeued job waits; Slurm's own is 120 s, much shorter fails under load
 AuthInfo=socket=$VAR/munge.socket,cred_expire=10
