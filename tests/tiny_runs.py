@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,26 +63,6 @@ def call(*arguments: str) -> Ended:
         except SystemExit as ended:
             code = int(ended.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
-
-
-# Who starts the tests in the background may have SIGINT ignored, and children inherit that.
-PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from bnrepro.cli import main
-main()
-"""
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """The program in a process, and a process group, of its own: `os.killpg` is Ctrl-C."""
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def record(directory: Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import time
 
 import pytest
 import yaml
-from tiny_runs import TINY, call, folder_overrides, image_folder, record, start, tiny_run
+from forked import Program
+from tiny_runs import TINY, call, folder_overrides, image_folder, record, tiny_run
 
 from bnrepro.config.paths import config_directory
 from bnrepro.rundir.lock import exclusive
@@ -102,8 +103,8 @@ def test_a_factory_that_cannot_be_imported_is_said_in_a_line(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_exits_130_and_the_same_command_continues(tmp_path):
     out = tmp_path / "run"
-    arguments = (*TINY, "epochs=20", "batch_size=4", "checkpoint.every_minutes=1e-9")
-    process = start("train", *arguments, "--out", str(out))
+    arguments = (*TINY, "epochs=8", "batch_size=4", "checkpoint.every_minutes=1e-9")
+    process = Program("train", *arguments, "--out", str(out))
     while not (out / "checkpoint.pt").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)

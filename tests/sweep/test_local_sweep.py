@@ -8,7 +8,8 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from tiny_runs import TINY, Ended, call, folder_overrides, image_folder, record, start, tiny_run
+from forked import Program
+from tiny_runs import TINY, Ended, call, folder_overrides, image_folder, record, tiny_run
 
 from bnrepro.rundir.lock import exclusive
 from bnrepro.sweep.directory import read_sweep
@@ -191,10 +192,10 @@ def test_a_worker_that_is_told_to_stop_loses_no_cell(tmp_path, deadly):
 @pytest.mark.parametrize("how", ["ctrl-c", "kill -9"])
 def test_an_interrupted_sweep_keeps_its_work_and_the_same_command_continues(tmp_path, how):
     out = tmp_path / "out"
-    overrides = ("epochs=20", "checkpoint.every_minutes=1e-9")
+    overrides = ("epochs=8", "checkpoint.every_minutes=1e-9")
     arguments = (*overrides, "--norms", "bn", "--batch-sizes", "4", "--jobs", "1")
     cell = out / "cells" / "bn-b4-s0"
-    process = start("sweep", "batch-size", *WITHOUT_AXES, *arguments, "--out", str(out))
+    process = Program("sweep", "batch-size", *WITHOUT_AXES, *arguments, "--out", str(out))
     while not (cell / "checkpoint.pt").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)

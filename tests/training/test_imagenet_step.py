@@ -4,17 +4,15 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forked import Program
 from PIL import Image
-from typer.testing import CliRunner
+from tiny_runs import call
 
-from bnrepro.cli import app
 from bnrepro.config.compose import compose_config
 from bnrepro.training.batch_sizes import batch_sizes
 from bnrepro.training.schedule import lr_schedule, scaled_lr
@@ -45,8 +43,8 @@ def test_a_step_of_resnet50_at_224_for_8_workers_of_2(photos, tmp_path, norm):
         photos, "experiment=wu_he_2018", f"norm={norm}", "batch_size=2", "precision=float32", "device=cpu",
         "epochs=1", "schedule.warmup_epochs=0", "evaluation.precise_images=16", "evaluation.batch_size=4",
     )  # fmt: skip
-    done = CliRunner().invoke(app, ["train", *arguments, "--out", str(tmp_path / "run")])
-    assert done.exit_code == 0, done.output
+    done = call("train", *arguments, "--out", str(tmp_path / "run"))
+    assert done.code == 0, done.err
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["status"] == "completed"
     assert (result["model"], result["data"]) == ("resnet50", "ImageNet (2 classes)")
@@ -98,15 +96,16 @@ def test_a_stopped_epoch_goes_on_with_the_same_images(photos, tmp_path):
         "data.stream.resize_size=72", "evaluation.precise_images=16",
     )  # fmt: skip
 
-    def start(name: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "bnrepro", "train", *arguments, "--out", str(tmp_path / name)]
-        return subprocess.Popen(command, start_new_session=True)
+    def command(name: str) -> tuple[str, ...]:
+        return ("train", *arguments, "--out", str(tmp_path / name))
 
-    assert start("whole").wait() == 0
-    stopped = start("stopped")
+    assert call(*command("whole")).code == 0
+    stopped = Program(*command("stopped"))
     while not (tmp_path / "stopped" / "metrics.jsonl").exists() or not metrics(tmp_path / "stopped"):
+        assert stopped.poll() is None, stopped.communicate()
         time.sleep(0.05)
     os.killpg(stopped.pid, signal.SIGTERM)  # as Slurm does: the loader processes get it too
-    assert stopped.wait() == 130
-    assert start("stopped").wait() == 0
+    said = stopped.communicate()
+    assert stopped.returncode == 130, said
+    assert call(*command("stopped")).code == 0
     assert metrics(tmp_path / "stopped") == metrics(tmp_path / "whole")

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_runs import TINY, call, record, start, tiny_config, tiny_run
+from forked import Program
+from tiny_runs import TINY, call, record, tiny_config, tiny_run
 
 from bnrepro.data.resident import ResidentFeed
 from bnrepro.norms import NORMS, traits_of
@@ -19,7 +20,7 @@ BATCH_NORMS = sorted(name for name, factory in NORMS.items() if traits_of(factor
 SHORT = ("epochs=2", "data.train_subset=64", "batch_size=4", "evaluation.every=1")
 LONG = (
     "epochs=2",
-    "data.train_subset=768",
+    "data.train_subset=384",
     "batch_size=4",
     "evaluation.every=1",
     "checkpoint.every_minutes=1e-9",
@@ -69,12 +70,12 @@ def test_a_killed_run_equals_one_in_one_go(tmp_path):
     directory = tmp_path / "killed"
     arguments = ("train", *TINY, *LONG, "--out", str(directory))
     for _ in range(2):
-        process = start(*arguments)
+        process = Program(*arguments)
         before = mtime(directory / "checkpoint.pt")
         while mtime(directory / "checkpoint.pt") == before:
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
-        time.sleep(random.uniform(0, 0.3))
+        time.sleep(random.uniform(0, 0.1))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     ended = call(*arguments)
