@@ -119,8 +119,9 @@ def _shared_images(count: int, crop_size: int) -> Sequence[Tensor]:
             f"data.stream.workers: {need / 2**30:.2g} GiB for the images under way cannot be had ({error}); "
             "give fewer workers or a smaller data.stream.crop_size"
         ) from error
-    pixels = torch.frombuffer(memory, dtype=torch.uint8)
-    return list(pixels.view(count, UNIT, crop_size, crop_size, 3).permute(0, 1, 4, 2, 3))
+    with torch.inference_mode(False):  # a run may continue with an evaluation, and training flips in place
+        pixels = torch.frombuffer(memory, dtype=torch.uint8)
+        return list(pixels.view(count, UNIT, crop_size, crop_size, 3).permute(0, 1, 4, 2, 3))
 
 
 def _work(pipe: Connection, inherited: Sequence[Connection], fill: Fill, places: Sequence[Tensor]) -> None:

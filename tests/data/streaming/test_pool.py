@@ -56,6 +56,15 @@ def test_pixels_are_channels_last_and_as_many_as_were_asked_for():
     assert part[:, 0, 0, 0].tolist() == [5, 6, 7]
 
 
+def test_training_may_write_into_pixels_though_an_evaluation_came_first():
+    """As in a run that continues with the evaluation of an epoch that was trained before."""
+    with torch.inference_mode():
+        pool = Pool(1, number, crop_size=4)
+        assert firsts(pool.images([request(7)])) == [7]
+    (images,) = pool.images([request(8)])
+    assert int(images.add_(1)[0, 0, 0, 0]) == 9
+
+
 def test_what_is_wrong_comes_in_its_turn():
     answers = list(Pool(2, number, crop_size=4).images([request(1), request(99), request(3)]))
     assert answers[1] == "99 is broken"
