@@ -25,7 +25,7 @@ from bnrepro.training.schedule import lr_schedule, scaled_lr
 from bnrepro.training.step.accumulation import Accumulation
 from bnrepro.training.step.cpu_replay import WORTH_STEPS, operations
 from bnrepro.training.step.cuda_graph import cuda_graph
-from bnrepro.training.step.recorded import Recorder
+from bnrepro.training.step.replayed import Recorder
 from bnrepro.training.trainer import Trainer
 
 ALONE = World()

@@ -16,7 +16,7 @@ from bnrepro.training.optimizer import set_lr
 from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
 from bnrepro.training.step.accumulation import Accumulation
-from bnrepro.training.step.recorded import CapturedStep, Recorder
+from bnrepro.training.step.replayed import CapturedStep, Recorder
 
 
 @dataclass(frozen=True)

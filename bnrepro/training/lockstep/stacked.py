@@ -18,7 +18,7 @@ from bnrepro.training.optimizer import MOMENTUM, build_optimizer, momentum_buffe
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import wait_for
 from bnrepro.training.session import Session, with_precision
-from bnrepro.training.step.recorded import CapturedStep
+from bnrepro.training.step.replayed import CapturedStep
 from bnrepro.training.trainer import Chunk, Diverged, divergence, scheduled_modules, telling_steps
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bnrepro.training.step.recorded import Step
+from bnrepro.training.step.replayed import Step
 
 WORTH_STEPS = 1000
 """A run of fewer steps does not win back the quarter of a second that recording takes (ResNet-8)."""

@@ -10,7 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bnrepro.training.step.recorded import Step
+from bnrepro.training.step.replayed import Step
 
 WARM_UP_STEPS = 3
 """Libraries choose their kernels and allocate in the first calls, which cannot be recorded."""
