@@ -30,7 +30,7 @@ def main(overrides: list[str]) -> None:
     def steps() -> float:
         start = time.perf_counter()
         for i in range(STEPS):
-            trainer.train_step(x, y, i)
+            trainer.step(x, y, i)
         wait_for(device)
         return 1e6 * (time.perf_counter() - start) / STEPS
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from bnrepro.bench.ours import prepare
@@ -25,7 +24,7 @@ def flop_per_image(config: RunConfig) -> float:
     trainer = session.trainer
     x, y = next(trainer.feed.train_batches(session.table(0), [slice(0, trainer.sgd_batch_size)]))
     with FlopCounterMode(display=False) as counter:
-        F.cross_entropy(trainer.forward(x), y).backward()
+        trainer.plain.gradients(x, y)
     return counter.get_total_flops() / trainer.sgd_batch_size
 
 

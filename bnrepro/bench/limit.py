@@ -21,7 +21,7 @@ def bare_steps(config: RunConfig, seconds: float, start: Callable[[], object]) -
     x, y = next(trainer.feed.train_batches(session.table(0), [slice(0, size)]))
 
     def step() -> None:
-        trainer.train_step(x, y, 0)
+        trainer.step(x, y, 0)
 
     time_steps(step, WARM_UP_SECONDS, session.device)
     start()

@@ -21,8 +21,8 @@ from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.data import ResidentDataset
 from bnrepro.training.batch_sizes import batch_sizes
+from bnrepro.training.optimizer import scaled_lr
 from bnrepro.training.process.device import peak_memory_bytes, reset_peak_memory, resolve_device
-from bnrepro.training.schedule import scaled_lr
 from bnrepro.training.session import build_network, norm_layers, with_precision
 from bnrepro.training.speed.timing import at_standstill, time_steps
 

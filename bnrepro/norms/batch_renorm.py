@@ -40,7 +40,8 @@ class BatchRenorm(BatchNorm):
     length over the paper's 130,000. `momentum` 0.01 is the paper's α.
 
     As in `bn` the running variance is an average of unbiased variances (the paper averages σ_B), and all
-    groups share the running statistics, as the paper's workers do. While evaluation looks on r = 1, d = 0.
+    groups share the running statistics, as the paper's workers do. In evaluation with
+    the batch's own statistics r = 1, d = 0.
 
     A warning: it narrows the gap of small batches and does not close it (the paper's batches of 4 stay 1.8
     points behind those of 32), and with a high learning rate r_max must rise slowly. In a run of some hundred

@@ -26,7 +26,7 @@ class BatchStatistics(nn.Module):
     """γ, `(C,)`."""
     norm_batch_size: int | None = None
     updates_running: bool = True
-    """False while evaluation looks on: normalize with the batch, change nothing."""
+    """False in evaluation: the batch's statistics normalize, and no running buffer changes."""
     observer: Observer | None = None
     stacked: bool = False
     """True in a network that is mapped over a stack of models (`torch.func.vmap`), whose images cannot be
@@ -55,7 +55,7 @@ def batch_statistics_layers(model: nn.Module) -> dict[str, BatchStatistics]:
 
 
 @contextmanager
-def looking_on(model: nn.Module) -> Iterator[None]:
+def using_batch_statistics(model: nn.Module) -> Iterator[None]:
     """Normalize with the batch's own statistics, as in training, but leave every running buffer alone."""
     layers = batch_statistics_layers(model).values()
     before = [(layer, layer.training, layer.updates_running) for layer in layers]

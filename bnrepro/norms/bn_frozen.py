@@ -33,7 +33,7 @@ class FrozenBatchNorm(BatchNorm):
     In several processes what is frozen is the mean of their running statistics, as one process with all the
     images would have them.
 
-    While evaluation looks on the batch's own statistics normalize, also when frozen.
+    In evaluation with the batch's own statistics those normalize, also when frozen.
 
     A warning: what is frozen is the running average of that moment, noise and lag included; the learning rate
     should be small by then, since nothing renormalizes the activations any more.

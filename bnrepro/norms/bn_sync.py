@@ -42,7 +42,7 @@ class SyncBatchNorm(BatchNorm):
     `torch.nn.SyncBatchNorm` does, on any device and backend. Every process must hold as many images as the
     others. Formula, test and defaults as in `bn`.
 
-    While evaluation looks on nothing is exchanged, since it may run in one process only.
+    In evaluation nothing is exchanged, since it may run in one process only.
 
     A warning: it is no remedy for a small batch, but for small batches per worker; each layer waits for all
     processes twice forward and twice backward. `x: (N, C, H, W)` or `(N, C)`.

@@ -107,7 +107,7 @@ class MovingAverageBatchNorm(BatchStatistics):
     reaches back in time: as in the authors' ImageNet experiment, which also cuts a regular SGD batch into
     small groups. With `window` groups or more per step nothing in it is stale, and a group of n images is
     normalized with the statistics of `window` · n: a remedy that a small batch on one device does not have
-    so cheaply. While evaluation looks on every group has its own χ²_B.
+    so cheaply. In evaluation every group has its own χ²_B.
 
     Defaults: the window of 16 groups, α = 0.98 and `r_max` are those of the authors' code. They have two
     programs, which begin at different steps, and neither is followed to the step here:

@@ -20,7 +20,7 @@ from bnrepro.training.process.device import prepare_device, wait_for
 from bnrepro.training.session import Session, build_network, norm_layers
 from bnrepro.training.speed.estimate import estimate
 from bnrepro.training.speed.timing import standstill_sessions, timer
-from bnrepro.training.step.accumulation import Accumulation
+from bnrepro.training.step.accumulation import part_size
 
 WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8
@@ -101,7 +101,7 @@ def _timed(group: Sequence[Cell], dataset: Dataset) -> Forecast:
         timed, seconds = train(TIMED_SECONDS)
     few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
     per_image, shape = _time_evaluation(session, few)
-    images = Accumulation(session.trainer.model, config.micro_batch_size).part_size(cell.sizes.sgd_batch_size)
+    images = part_size(session.trainer.model, config.micro_batch_size, cell.sizes.sgd_batch_size)
     counted = estimate(lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images)
     return Forecast(
         train_seconds=seconds / timed * cell.images,

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from bnrepro.data.draws import evaluation_order
 from bnrepro.data.feed import Feed
-from bnrepro.norms.batch_statistics import batch_statistics_layers, looking_on, replaced_buffers
+from bnrepro.norms.batch_statistics import batch_statistics_layers, replaced_buffers, using_batch_statistics
 from bnrepro.training.layer_moments import LayerMoments, observed_moments
 from bnrepro.training.process.distributed import World
+from bnrepro.training.task import Task
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -23,7 +24,8 @@ class Evaluator:
 
     model: nn.Module
     forward: Forward
-    """The model under the run's precision: `x: (N, C, H, W)` to logits."""
+    """The model under the run's precision: `x: (N, C, H, W)` to outputs `(N, classes)`."""
+    task: Task
     train: Feed
     test: Feed
     batch_size: int
@@ -52,7 +54,7 @@ class Evaluator:
                 with replaced_buffers(self.model, moments.population_buffers(self.model)):
                     errors[statistic] = self._error(self._fixed_batches())
             else:
-                with looking_on(self.model):
+                with using_batch_statistics(self.model):
                     errors[statistic] = self._error(self._shuffled_groups())
         self.model.train()
         return errors, moments
@@ -65,7 +67,7 @@ class Evaluator:
         table = self.train.table(self.seed, epoch, "precise")
         images = min(self.precise_images, len(self.train))
         images = max(images - images % self.norm_batch_size, self.norm_batch_size)
-        with looking_on(self.model), observed_moments(self.model) as moments:
+        with using_batch_statistics(self.model), observed_moments(self.model) as moments:
             parts = (slice(*part) for part in self._slices(images, self.norm_batch_size))
             for x, _ in self.train.train_batches(table, parts):
                 self.forward(x)
@@ -98,7 +100,6 @@ class Evaluator:
     def _error(self, batches: Iterable[tuple[Tensor, Tensor, int]]) -> float:
         wrong = torch.zeros((), dtype=torch.int64, device=self.test.device)
         for x, y, counted in batches:
-            guesses = self.forward(x).argmax(1)
-            wrong += (guesses[:counted] != y[:counted]).sum()
+            wrong += self.task.wrong(self.forward(x)[:counted], y[:counted]).sum()
         self.world.sum_(wrong)
         return 100.0 * wrong.item() / len(self.test)

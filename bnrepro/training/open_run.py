@@ -153,7 +153,7 @@ class Run:
         position, now = self.position, time.monotonic()
         progress = Progress(
             step=position.epoch * self.trainer.steps_per_epoch + position.step,
-            total_steps=self.trainer.total_steps,
+            total_steps=self.trainer.plain.total_steps,
             epoch=position.epoch + 1,
             images_per_second=chunk.images / max(chunk.seconds, 1e-9),
             error=self.record.metrics[-1]["error"].get("running") if self.record.metrics else None,
@@ -188,7 +188,7 @@ class Run:
         line = {
             "epoch": position.epoch,
             "step": step,
-            "lr": trainer.lr(step - 1),
+            "lr": trainer.plain.lr(step - 1),
             "loss": position.losses().double().mean().item(),
             "train_error": 100.0 * position.wrong() / images,
             "error": errors,
@@ -203,7 +203,7 @@ class Run:
         return self._result("completed", run_error(last), last, "")
 
     def _diverged(self, message: str) -> dict[str, Any]:
-        chance = 100.0 * (1 - 1 / len(self.session.dataset.classes))
+        chance = self.session.task.chance(len(self.session.dataset.classes))
         names = STATISTICS if self.session.traits.batch_statistics else STATISTICS[:1]
         return self._result("diverged", dict.fromkeys(names, chance), {}, message)
 

@@ -1,21 +1,59 @@
-"""SGD with momentum; weight decay falls on every parameter, the norms' too (Wu & He 2018, §4.1)."""
+"""SGD with momentum and its learning rate; weight decay falls on every parameter, the norms' too.
+
+(Wu & He 2018, §4.1.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 
-from bnrepro.config.schema import OptimizerConfig
+from bnrepro.config.schema import OptimizerConfig, ScheduleConfig
 
-MOMENTUM = "momentum_buffer"
-"""What torch's SGD calls it in its state."""
+REFERENCE_BATCH = 256
+"""`optimizer.base_lr` is the rate at this many images per step (Goyal et al. 2017, §2.1)."""
+STATE = ("momentum_buffer",)
+"""The tensors that torch's SGD keeps for each parameter, by its names."""
+
+
+def scaled_lr(optimizer: OptimizerConfig, sgd_batch_size: int) -> float:
+    """The peak learning rate at `sgd_batch_size` images per step."""
+    ratio = sgd_batch_size / REFERENCE_BATCH
+    factor = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[optimizer.scaling]
+    return optimizer.base_lr * factor
+
+
+def lr_schedule(
+    schedule: ScheduleConfig, unscaled: float, peak: float, epochs: int, steps_per_epoch: int
+) -> Callable[[int], float]:
+    """The rate as a function of the step, counted from 0 over the whole run.
+
+    `cosine` falls from `peak` to 0 at the last epoch's end, step by step (Loshchilov & Hutter 2017, Eq. 5);
+    `step` multiplies by `gamma` after each of `milestones`. Warm-up is part of the run's epochs and Goyal et
+    al.'s (2017, §2.2): linear from the `unscaled` rate (`optimizer.base_lr`, that of 256 images) at the first
+    step to `peak` at the end of `warmup_epochs`. A peak that is not above the unscaled rate needs none.
+    """
+    warm = peak > max(unscaled, schedule.warmup_above_lr)
+    warmup = schedule.warmup_epochs * steps_per_epoch if warm else 0.0
+    total = epochs * steps_per_epoch
+
+    def rate(step: int) -> float:
+        if step < warmup:
+            return unscaled + (peak - unscaled) * step / warmup
+        if schedule.name == "cosine":
+            return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+        passed = sum(step >= round(m * steps_per_epoch) for m in schedule.milestones)
+        return peak * schedule.gamma**passed
+
+    return rate
 
 
 def build_optimizer(
     config: OptimizerConfig, parameters: Iterable[nn.Parameter], lr: float
-) -> torch.optim.SGD:
+) -> torch.optim.Optimizer:
     """PyTorch's SGD, fused: one kernel for all parameters."""
     return torch.optim.SGD(
         parameters,
@@ -40,16 +78,16 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
             group["lr"] = rate
 
 
-def momentum_buffers(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Each parameter's momentum, zeros where no step was taken yet: the first step then is like the others.
+def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, list[Tensor]]:
+    """What the optimizer keeps: name -> each parameter's tensor, in their order.
 
-    Empty without momentum.
+    Zeros where no step was taken yet, so that the first step is like the others. Empty without momentum.
     """
     group = optimizer.param_groups[0]
     if not group["momentum"]:
-        return []
-    states = [optimizer.state[parameter] for parameter in group["params"]]
-    for parameter, state in zip(group["params"], states, strict=True):
-        if state.get(MOMENTUM) is None:
-            state[MOMENTUM] = torch.zeros_like(parameter)
-    return [state[MOMENTUM] for state in states]
+        return {}
+    for parameter in group["params"]:
+        for name in STATE:
+            if optimizer.state[parameter].get(name) is None:
+                optimizer.state[parameter][name] = torch.zeros_like(parameter)
+    return {name: [optimizer.state[parameter][name] for parameter in group["params"]] for name in STATE}

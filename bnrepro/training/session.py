@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,18 +19,19 @@ from bnrepro.norms import NormLayers, Traits, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
 from bnrepro.training.evaluation import Evaluator
-from bnrepro.training.initial_weights import initial_weights
-from bnrepro.training.optimizer import build_optimizer
+from bnrepro.training.optimizer import build_optimizer, lr_schedule, scaled_lr
 from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
-from bnrepro.training.schedule import lr_schedule, scaled_lr
 from bnrepro.training.step.accumulation import Accumulation
-from bnrepro.training.step.cpu_replay import WORTH_STEPS, operations
-from bnrepro.training.step.cuda_graph import cuda_graph
-from bnrepro.training.step.replayed import Recorder
+from bnrepro.training.step.cpu_replay import WORTH_STEPS, replay_operations
+from bnrepro.training.step.cuda_graph import capture_graph
+from bnrepro.training.step.plain import Gradients, PlainStep, whole_batch
+from bnrepro.training.step.replayed import MakeReplay
+from bnrepro.training.task import CLASSES, Task
 from bnrepro.training.trainer import Trainer
 
 ALONE = World()
+_WEIGHTS = 0x77656967
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Session:
     device: torch.device
     dataset: Dataset
     sizes: BatchSizes
+    task: Task
     trainer: Trainer
     evaluator: Evaluator
     world: World
@@ -64,17 +68,12 @@ class Session:
         with initial_weights(config.seed):
             model = build_network(config, layers, dataset)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        forward = with_precision(model, config.precision, device)
         train, test = feeds or dataset.feeds(config.data, device)
-        parallel = world.parallel(model)
-        accumulation = Accumulation(model, config.micro_batch_size, world.unsynced(parallel))
-        parallel_forward = with_precision(parallel, config.precision, device)
-        if config.compile:
-            parallel_forward = torch.compile(parallel_forward)
-        trainer = _trainer(config, sizes, accumulation, parallel_forward, train, world)
+        trainer = _trainer(config, sizes, model, train, CLASSES, world)
         evaluator = Evaluator(
             model=model,
-            forward=forward,
+            forward=with_precision(model, config.precision, device),
+            task=CLASSES,
             train=train,
             test=test,
             batch_size=config.evaluation.batch_size,
@@ -83,7 +82,7 @@ class Session:
             seed=config.seed,
             world=world,
         )
-        return cls(config, device, dataset, sizes, trainer, evaluator, world, layers.traits)
+        return cls(config, device, dataset, sizes, CLASSES, trainer, evaluator, world, layers.traits)
 
     def table(self, epoch: int) -> Any:
         """The draws of an epoch, counted from 0."""
@@ -91,7 +90,7 @@ class Session:
 
     def state(self, position: Position) -> dict[str, Any]:
         """What a checkpoint keeps. Every process has to call this."""
-        model, optimizer = self.trainer.model, self.trainer.optimizer
+        model, optimizer = self.trainer.model, self.trainer.plain.optimizer
         return {
             "model": model.state_dict(),
             # without its settings, which are the config's; a captured step has the rate in a tensor
@@ -103,45 +102,69 @@ class Session:
     def restore(self, state: dict[str, Any]) -> Position:
         """Put a checkpoint into model and optimizer."""
         self.trainer.model.load_state_dict(state["model"])
-        optimizer = self.trainer.optimizer
+        optimizer = self.trainer.plain.optimizer
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state["optimizer"]})
         self.world.scatter_buffers(self.trainer.model, state["buffers"])
         return Position.from_state(state["position"])
 
 
 def _trainer(
-    config: RunConfig,
-    sizes: BatchSizes,
-    accumulation: Accumulation,
-    forward: Callable[[Tensor], Tensor],
-    feed: Feed,
-    world: World,
+    config: RunConfig, sizes: BatchSizes, model: nn.Module, feed: Feed, task: Task, world: World
 ) -> Trainer:
     steps = steps_per_epoch(len(feed), sizes)
     total = config.epochs * steps
     peak = scaled_lr(config.optimizer, sizes.sgd_batch_size)
-    return Trainer(
-        model=accumulation.model,
-        forward=forward,
-        optimizer=build_optimizer(config.optimizer, accumulation.model.parameters(), peak),
+    plain = PlainStep(
+        model=model,
+        optimizer=build_optimizer(config.optimizer, model.parameters(), peak),
         lr=lr_schedule(config.schedule, config.optimizer.base_lr, peak, config.epochs, steps),
+        total_steps=total,
+        gradients=_gradients(config, model, feed.device, task, world),
+    )
+    return Trainer(
+        model=model,
+        plain=plain,
+        make_replay=_make_replay(config, feed.device, total) if world.size == 1 else None,
         feed=feed,
+        task=task,
         sgd_batch_size=sizes.sgd_batch_size,
         steps_per_epoch=steps,
-        total_steps=total,
         world=world,
-        accumulation=accumulation,
-        record=_recorder(config, feed.device, total) if world.size == 1 else None,
     )
 
 
-def _recorder(config: RunConfig, device: torch.device, total_steps: int) -> Recorder | None:
-    """How the training step is recorded, where that is asked for and wins time."""
+def _gradients(
+    config: RunConfig, model: nn.Module, device: torch.device, task: Task, world: World
+) -> Gradients:
+    """Forward and backward, as the config asks for them, with the gradients' mean over the processes."""
+    parallel = world.parallel(model)
+    forward = with_precision(parallel, config.precision, device)
+    if config.compile:
+        forward = torch.compile(forward)
+    if config.micro_batch_size is None:
+        return whole_batch(forward, task)
+    return Accumulation(model, forward, task, config.micro_batch_size, world.unsynced(parallel))
+
+
+def _make_replay(config: RunConfig, device: torch.device, total_steps: int) -> MakeReplay | None:
+    """How the training step is replayed, where that is asked for and wins time."""
     if config.capture and device.type == "cuda":
-        return cuda_graph
+        return capture_graph
     if config.capture and device.type == "cpu" and not config.compile and total_steps >= WORTH_STEPS:
-        return operations
+        return replay_operations
     return None
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Draw weights from a stream of their own, the same for every norm and batch size of a seed.
+
+    The global generators are as they were afterwards.
+    """
+    with torch.random.fork_rng(devices=[]):
+        state = np.random.SeedSequence((_WEIGHTS, seed)).generate_state(1, np.uint64)[0]
+        torch.manual_seed(int(state) & (2**63 - 1))
+        yield
 
 
 def norm_layers(config: RunConfig, sizes: BatchSizes) -> NormLayers:

@@ -9,7 +9,7 @@ from torch import nn
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
 from bnrepro.norms.batch_norm import all_at_once, one_after_another
-from bnrepro.norms.batch_statistics import looking_on
+from bnrepro.norms.batch_statistics import using_batch_statistics
 
 CHANNELS = 5
 
@@ -87,14 +87,14 @@ def test_a_state_dict_of_torch_loads():
     assert torch.equal(layer.eval()(x), trained.eval()(x))
 
 
-def test_looking_on_normalizes_with_the_batch_and_reports_it_but_changes_nothing():
+def test_using_batch_statistics_normalizes_with_the_batch_and_reports_it_but_changes_nothing():
     torch.manual_seed(0)
     layer = build_norm("bn", CHANNELS, norm_batch_size=2).double().eval()
     x = torch.randn(6, CHANNELS, 3, 3, dtype=torch.float64)
     before = {key: value.clone() for key, value in layer.state_dict().items()}
     seen = []
     layer.observer = lambda mean, var: seen.append((mean, var))
-    with looking_on(layer):
+    with using_batch_statistics(layer):
         y = layer(x)
     groups = x.unflatten(0, (3, 2))
     torch.testing.assert_close(seen[0][0], groups.mean((1, 3, 4)))

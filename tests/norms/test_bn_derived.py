@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from bnrepro.models import build_model
 from bnrepro.norms import build_norm
-from bnrepro.norms.batch_statistics import looking_on
+from bnrepro.norms.batch_statistics import using_batch_statistics
 from bnrepro.norms.bn_derived import DerivedFunction, closed_form
 
 EPS = 1e-5
@@ -135,7 +135,7 @@ def test_the_test_rule_never_updates():
     layer(torch.randn(4, 3, 2, 2))
     before = {key: value.clone() for key, value in layer.state_dict().items()}
     layer.eval()(torch.randn(4, 3, 2, 2))
-    with looking_on(layer):
+    with using_batch_statistics(layer):
         layer(torch.randn(4, 3, 2, 2))
     assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
 

@@ -7,7 +7,7 @@ import torch.multiprocessing as mp
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
-from bnrepro.norms.batch_statistics import looking_on
+from bnrepro.norms.batch_statistics import using_batch_statistics
 
 CHANNELS, PROCESSES, STEPS = 3, 2, 6
 
@@ -60,10 +60,10 @@ def test_gradcheck_before_and_after(at):
     assert torch.autograd.gradcheck(frozen, (x,))
 
 
-def test_looking_on_a_frozen_layer_sees_the_batch():
+def test_using_batch_statistics_a_frozen_layer_sees_the_batch():
     frozen = layer(norm_batch_size=None)
     frozen.schedule(99, 100)
-    with looking_on(frozen):
+    with using_batch_statistics(frozen):
         y = frozen(images())
     assert torch.allclose(y.mean((0, 2, 3)), frozen.bias, atol=1e-12)
 

@@ -5,7 +5,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from bnrepro.norms import build_norm
-from bnrepro.norms.batch_statistics import looking_on
+from bnrepro.norms.batch_statistics import using_batch_statistics
 
 CHANNELS, IMAGES, PROCESSES = 3, 6, 2
 
@@ -39,7 +39,7 @@ def work(rank, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=PROCESSES)
     layer, results = step(images().chunk(PROCESSES)[rank])
-    with looking_on(layer):
+    with using_batch_statistics(layer):
         # as evaluation does: in one process only, which must not wait for the other
         alone = layer(images()) if rank == 0 else None
     torch.save((results, alone), f"{folder}/{rank}.pt")

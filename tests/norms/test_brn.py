@@ -6,7 +6,7 @@ from torch import nn
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
-from bnrepro.norms.batch_statistics import looking_on
+from bnrepro.norms.batch_statistics import using_batch_statistics
 
 CHANNELS = 3
 
@@ -112,10 +112,10 @@ def test_the_schedule_can_be_given_in_steps():
     assert bounds == [(1, 0), (1, 1), (1.5, 1), (2, 1)]
 
 
-def test_looking_on_is_plain_batch_norm():
+def test_using_batch_statistics_is_plain_batch_norm():
     layer = layer_at(3.0, 5.0, norm_batch_size=None)
     before = layer.running_mean.clone()
-    with looking_on(layer):
+    with using_batch_statistics(layer):
         y = layer(torch.randn(4, CHANNELS, 3, 3, dtype=torch.float64))
     assert torch.allclose(y.mean((0, 2, 3)), layer.bias, atol=1e-12)
     assert torch.equal(layer.running_mean, before)

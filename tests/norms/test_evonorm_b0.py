@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bnrepro.norms import build_norm
-from bnrepro.norms.batch_statistics import BatchStatistics, looking_on
+from bnrepro.norms.batch_statistics import BatchStatistics, using_batch_statistics
 
 EPS = 1e-5
 
@@ -49,7 +49,7 @@ def test_the_test_rule_uses_the_running_variance_and_never_updates_it():
     assert torch.allclose(evonorm(x), by_hand(evonorm, x, evonorm.running_var), atol=1e-12)
     seen = []
     evonorm.observer = lambda mean, var: seen.append((mean, var))
-    with looking_on(evonorm):
+    with using_batch_statistics(evonorm):
         evonorm(x)
     assert torch.allclose(seen[0][0], x.unflatten(0, (2, 2)).mean((1, 3, 4)))
     assert all(torch.equal(value, before[key]) for key, value in evonorm.state_dict().items())

@@ -5,7 +5,7 @@ import torch
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
-from bnrepro.norms.batch_statistics import looking_on
+from bnrepro.norms.batch_statistics import using_batch_statistics
 from bnrepro.norms.mabn import CentralizedConv2d
 
 CHANNELS, WINDOW, WARMUP = 3, 4, 6
@@ -88,19 +88,19 @@ def test_the_test_rule_divides_by_the_running_moment_and_never_updates():
     x = torch.randn(4, CHANNELS, 2, 2, dtype=torch.float64)
     z = x / by_channel((module.running_second_moment + EPS).sqrt())
     y = module.eval()(x)
-    with looking_on(module):
+    with using_batch_statistics(module):
         module(x)
     assert torch.allclose(y, by_channel(module.weight) * z + by_channel(module.bias), atol=1e-12)
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
 
 
-def test_looking_on_after_the_warm_up_sees_only_the_group_itself():
+def test_using_batch_statistics_after_the_warm_up_sees_only_the_group_itself():
     module = layer(norm_batch_size=2)
     module.num_batches_tracked.fill_(WARMUP)
     seen = []
     module.observer = lambda mean, var: seen.append((mean, var))
     x = torch.randn(4, CHANNELS, 3, 3, dtype=torch.float64)
-    with looking_on(module):
+    with using_batch_statistics(module):
         y = module(x)
     z = (y - by_channel(module.bias)) / by_channel(module.weight)
     moments = z.unflatten(0, (2, 2)).square().mean((1, 3, 4))

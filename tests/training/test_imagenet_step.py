@@ -15,7 +15,7 @@ from tiny_runs import call
 
 from bnrepro.config.compose import compose_config
 from bnrepro.training.batch_sizes import batch_sizes
-from bnrepro.training.schedule import lr_schedule, scaled_lr
+from bnrepro.training.optimizer import lr_schedule, scaled_lr
 
 
 @pytest.fixture

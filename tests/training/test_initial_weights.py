@@ -11,8 +11,7 @@ from bnrepro.data import load_data
 from bnrepro.data.draws import epoch_table
 from bnrepro.models import build_model
 from bnrepro.norms import NORMS
-from bnrepro.training.initial_weights import initial_weights
-from bnrepro.training.session import Session
+from bnrepro.training.session import Session, initial_weights
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnrepro.config.compose import compose_config
-from bnrepro.training.schedule import lr_schedule, scaled_lr
+from bnrepro.training.optimizer import lr_schedule, scaled_lr
 
 OPTIMIZER = compose_config(["optimizer.base_lr=0.2"]).optimizer
 COSINE = compose_config([]).schedule

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.norms.mixed_batches import averaging
-from bnrepro.training.optimizer import MOMENTUM, build_optimizer, momentum_buffers, set_lr
+from bnrepro.training.optimizer import build_optimizer, state_tensors
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import wait_for
 from bnrepro.training.session import Session, with_precision
-from bnrepro.training.step.replayed import CapturedStep
-from bnrepro.training.trainer import Chunk, Diverged, divergence, scheduled_modules, telling_steps
+from bnrepro.training.step.plain import PlainStep
+from bnrepro.training.trainer import Chunk, Diverged, best_step, divergence, take_steps
 
 
 class Lockstep:
@@ -48,23 +47,15 @@ class Lockstep:
             layer.stacked = True
         buffers = _share_buffers([trainer.model for trainer in trainers], self._template)
         self._buffers = buffers | _mix_batches(self._template, sessions)
-        self._scheduled = scheduled_modules(self._template)
-        momenta = [momentum_buffers(trainer.optimizer) for trainer in trainers]
+        optimizers = [trainer.plain.optimizer for trainer in trainers]
+        states = [state_tensors(optimizer) for optimizer in optimizers]
         self._parameters = _share_parameters([trainer.model for trainer in trainers])
-        self._optimizer = build_optimizer(first.config.optimizer, self._parameters.values(), lr=0.0)
-        if momenta[0]:
-            self._share_momentum(momenta)
+        optimizer = build_optimizer(first.config.optimizer, self._parameters.values(), lr=0.0)
+        _share_state(optimizer, optimizers, states)
         self._forward = with_precision(vmap(self._one), first.config.precision, first.device)
-        self._step: Callable[[Tensor, Tensor, int], Tensor] = self._plain_step
-        if first.trainer.record is not None:
-            self._step = CapturedStep(
-                self._take_step,
-                self._optimizer,
-                buffers.values(),
-                first.trainer.record,
-                self._get_ready,
-                telling_steps(first.trainer.total_steps),
-            )
+        alone = first.trainer.plain
+        plain = PlainStep(self._template, optimizer, alone.lr, alone.total_steps, self._gradients)
+        self._step = best_step(plain, buffers.values(), first.trainer.make_replay)
 
     def __len__(self) -> int:
         return len(self._trainers)
@@ -83,8 +74,8 @@ class Lockstep:
         for first, last in chunks:
             start = time.perf_counter()
             x, y = next(batches)
-            done = positions[0].epoch * trainer.steps_per_epoch + first
-            losses, wrong = self._steps(x.split(size, 1), y.split(size, 1), done)
+            number = positions[0].epoch * trainer.steps_per_epoch + first
+            losses, wrong = take_steps(self._step, trainer.task, x, y, size, number)
             for position, own_losses, own_wrong in zip(positions, losses, wrong, strict=True):
                 position.note(own_losses, own_wrong, last)
             if last == trainer.steps_per_epoch:
@@ -106,43 +97,14 @@ class Lockstep:
         for drawn in zip(*feeds, strict=True):
             yield stack([x for x, _ in drawn]), torch.stack([y for _, y in drawn])
 
-    def _steps(
-        self, images: tuple[Tensor, ...], labels: tuple[Tensor, ...], done: int
-    ) -> tuple[Tensor, Tensor]:
-        """A step per batch: losses `(K, steps)` and numbers of wrong guesses `(K,)`."""
-        outputs = []
-        for i, (x, y) in enumerate(zip(images, labels, strict=True)):
-            outputs.append(self._step(x, y, done + i))
-        logits, target = torch.cat(outputs, 1).float(), torch.cat(labels, 1)
-        losses = _losses(logits, target).unflatten(1, (len(outputs), -1)).mean(2)
-        return losses, (logits.argmax(2) != target).sum(1)
-
-    def _plain_step(self, x: Tensor, y: Tensor, step: int) -> Tensor:
-        self._get_ready(step)
-        return self._take_step(x, y)
-
-    def _get_ready(self, step: int) -> None:
-        set_lr(self._optimizer, self._trainers[0].lr(step))
-        for module in self._scheduled:
-            module.schedule(step, self._trainers[0].total_steps)  # type: ignore[operator]
-
-    def _take_step(self, x: Tensor, y: Tensor) -> Tensor:
-        logits = self._forward(self._parameters, self._buffers, x)
-        _losses(logits, y).mean(1).sum().backward()
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        return logits.detach()
+    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
+        outputs = self._forward(self._parameters, self._buffers, x)
+        losses = self._trainers[0].task.loss(outputs, y, "none")
+        losses.mean(1).sum().backward()
+        return outputs.detach()
 
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self._template, (parameters, buffers), (x,))
-
-    def _share_momentum(self, momenta: Sequence[Sequence[Tensor]]) -> None:
-        for i, parameter in enumerate(self._parameters.values()):
-            stacked = stack([member[i] for member in momenta])
-            self._optimizer.state[parameter][MOMENTUM] = stacked
-            for trainer, own in zip(self._trainers, stacked, strict=True):
-                optimizer = trainer.optimizer
-                optimizer.state[optimizer.param_groups[0]["params"][i]][MOMENTUM] = own
 
 
 def stack(tensors: Sequence[Tensor]) -> Tensor:
@@ -150,11 +112,6 @@ def stack(tensors: Sequence[Tensor]) -> Tensor:
     if tensors[0].dim() == 4:
         return torch.stack([t.permute(0, 2, 3, 1) for t in tensors]).permute(0, 1, 4, 2, 3)
     return torch.stack(list(tensors))
-
-
-def _losses(logits: Tensor, y: Tensor) -> Tensor:
-    """The loss of every image, `(K, n)`."""
-    return F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
 
 
 @torch.no_grad()
@@ -181,6 +138,20 @@ def _share_buffers(models: Sequence[nn.Module], template: nn.Module) -> dict[str
         for model, value in zip(models, values, strict=True):
             _set_buffer(model, name, value)
     return stacked
+
+
+def _share_state(
+    optimizer: torch.optim.Optimizer,
+    members: Sequence[torch.optim.Optimizer],
+    states: Sequence[Mapping[str, Sequence[Tensor]]],
+) -> None:
+    """Give the stack's optimizer what the members' keep, stacked; theirs become views of it."""
+    for name in states[0]:
+        for i, parameter in enumerate(optimizer.param_groups[0]["params"]):
+            stacked = stack([state[name][i] for state in states])
+            optimizer.state[parameter][name] = stacked
+            for member, own in zip(members, stacked, strict=True):
+                member.state[member.param_groups[0]["params"][i]][name] = own
 
 
 def _mix_batches(template: nn.Module, sessions: Sequence[Session]) -> dict[str, Tensor]:

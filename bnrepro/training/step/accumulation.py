@@ -7,61 +7,57 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-
-Forward = Callable[[Tensor], Tensor]
+from bnrepro.training.task import Task
 
 
 @dataclass(frozen=True)
 class Accumulation:
-    """Forward and backward of a process's part of an SGD batch, some images at a time.
+    """`Gradients` of a process's part of an SGD batch, some images at a time.
 
     The parts are whole normalization batches, so that every image is normalized with the ones it always is.
     The gradients are the whole batch's, and the running statistics get one update from all of it: each part
-    starts from the buffers as they were, and their mean is kept. A moving average is linear, so that this is
-    the update from the mean.
+    starts from the buffers as they were, and their mean is kept. A moving average is linear, so this is the
+    update from the mean.
     """
 
     model: nn.Module
-    images: int | None
-    """Of one forward pass, about: at least one normalization batch. None: all."""
+    forward: Callable[[Tensor], Tensor]
+    task: Task
+    images: int
+    """Of one forward pass, about: at least one normalization batch."""
     unsynced: Callable[[], AbstractContextManager[None]] = nullcontext
     """Inside it, backward does not yet average the gradients over the processes."""
 
-    def gradients(self, forward: Forward, x: Tensor, y: Tensor) -> Tensor:
-        """Add the gradients of the mean loss of `x: (N, C, H, W)`, `y: (N,)`; the logits, detached."""
-        size = self.part_size(len(x))
-        if size >= len(x):
-            logits = forward(x)
-            F.cross_entropy(logits, y).backward()
-            return logits.detach()
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        size = part_size(self.model, self.images, len(x))
         averages = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
         before = [average.clone() for average in averages]
         sums = [torch.zeros_like(average) for average in averages]
         parts = list(zip(x.split(size), y.split(size), strict=True))
         outputs = []
-        for i, (images, labels) in enumerate(parts):
+        for i, (images, targets) in enumerate(parts):
             _copy(before, averages)
             share = len(images) / len(x)
             with nullcontext() if i == len(parts) - 1 else self.unsynced():
-                logits = forward(images)
-                (share * F.cross_entropy(logits, labels)).backward()
-            outputs.append(logits.detach())
+                found = self.forward(images)
+                (share * self.task.loss(found, targets, "mean")).backward()
+            outputs.append(found.detach())
             for total, average in zip(sums, averages, strict=True):
                 total += share * average
         _copy(sums, averages)
         return torch.cat(outputs)
 
-    def part_size(self, images: int) -> int:
-        """Images of a forward pass, for a batch of `images`: whole normalization batches."""
-        if self.images is None:
-            return images
-        sizes = (layer.norm_batch_size or images for layer in batch_statistics_layers(self.model).values())
-        group = min(images, max(sizes, default=1))
-        return max(1, self.images // group) * group
+
+def part_size(model: nn.Module, micro_batch_size: int | None, images: int) -> int:
+    """Images of a forward pass, for a batch of `images`: whole normalization batches."""
+    if micro_batch_size is None:
+        return images
+    sizes = (layer.norm_batch_size or images for layer in batch_statistics_layers(model).values())
+    group = min(images, max(sizes, default=1))
+    return max(1, micro_batch_size // group) * group
 
 
 @torch.no_grad()

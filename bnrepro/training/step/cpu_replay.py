@@ -1,7 +1,7 @@
-"""A training step recorded on a CPU: its operations one after another, without what finds them each time.
+"""A training step replayed on a CPU: its operations one after another, without what finds them each time.
 
 Modules, autograd's graph and the optimizer's bookkeeping cost a small batch as much as its convolutions do.
-They come to the same operations in every step, so that they are asked once.
+They lead to the same operations in every step, so they are asked once.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bnrepro.training.step.replayed import Step
+from bnrepro.training.step.replayed import Take
 
 WORTH_STEPS = 1000
-"""A run of fewer steps does not win back the quarter of a second that recording takes (ResNet-8)."""
+"""A run of fewer steps does not win back the quarter of a second that tracing takes (ResNet-8)."""
 
 _aten, _profiler = torch.ops.aten, torch.ops.profiler
 _SAME_TENSOR = {_aten.alias.default, _aten.detach.default}
@@ -31,19 +31,19 @@ _WITHOUT_EFFECT = {
 """Nothing is lost without them where nobody uses what they give."""
 
 
-def operations(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Step:
-    """Record `step` on a batch; what does the same operations on `state` and another batch of that shape.
+def replay_operations(take: Take, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Take:
+    """Trace `take` on a batch; returns what does the same operations with another batch of that shape.
 
     `state`: every tensor that the step changes or that may change between steps. Takes one step. Where the
-    step cannot be recorded, since a norm or model reads a tensor's value, the step itself is returned.
+    step cannot be traced, because a norm or model reads a tensor's value, `take` itself is returned.
     """
     try:
         # of the tensors themselves: what the step does to them is seen, wherever it has them from
-        recorded = make_fx(lambda *_: step(x, y))(*state, x, y)
+        traced = make_fx(lambda *_: take(x, y))(*state, x, y)
     except Exception:  # of a user's own module, whatever it raises: the step itself raises it again
-        return step
-    _trim(recorded.graph)
-    run = _compiled(recorded)
+        return take
+    _trim(traced.graph)
+    run = _compiled(traced)
 
     def replay(x: Tensor, y: Tensor) -> Tensor:
         with torch.inference_mode():
@@ -61,17 +61,17 @@ def _trim(graph: fx.Graph) -> None:
             graph.erase_node(node)
 
 
-def _compiled(recorded: fx.GraphModule) -> Callable[..., Tensor]:
+def _compiled(traced: fx.GraphModule) -> Callable[..., Tensor]:
     """The graph as a Python function that calls torch's own functions, and keeps no tensor too long."""
     arguments: list[str] = []
     lines: list[str] = []
     scope: dict[str, Any] = {}
-    ends = _last_uses(recorded.graph)
-    for node in recorded.graph.nodes:
+    ends = _last_uses(traced.graph)
+    for node in traced.graph.nodes:
         if node.op == "placeholder":
             arguments.append(node.name)
         elif node.op == "get_attr":
-            scope[node.name] = getattr(recorded, node.target)
+            scope[node.name] = getattr(traced, node.target)
         elif node.op == "output":
             lines.append(f"return {_text(node.args[0], scope)}")
         else:
@@ -82,7 +82,7 @@ def _compiled(recorded: fx.GraphModule) -> Callable[..., Tensor]:
             lines.append(f"{node.name} = {function}({', '.join(given)})")
             lines += [f"del {name}" for name in ends.get(node, ())]
     source = f"def run({', '.join(arguments)}):\n" + "".join(f"    {line}\n" for line in lines)
-    exec(compile(source, "<recorded training step>", "exec"), scope)
+    exec(compile(source, "<replayed training step>", "exec"), scope)
     return scope["run"]
 
 

@@ -10,14 +10,14 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bnrepro.training.step.replayed import Step
+from bnrepro.training.step.replayed import Take
 
 WARM_UP_STEPS = 3
-"""Libraries choose their kernels and allocate in the first calls, which cannot be recorded."""
+"""Libraries choose their kernels and allocate in the first calls, which cannot be captured."""
 
 
-def cuda_graph(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Step:
-    """Record `step` on the current device: one launch in place of hundreds.
+def capture_graph(take: Take, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Take:
+    """Capture `take` on the current device; returns what replays it with another batch of that shape.
 
     Raises RuntimeError for what a graph cannot hold.
     """
@@ -27,7 +27,7 @@ def cuda_graph(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Ste
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP_STEPS):
-            step(static_x, static_y)
+            take(static_x, static_y)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     try:
@@ -36,12 +36,12 @@ def cuda_graph(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Ste
             _no_garbage_collection(),
             torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
         ):
-            logits = step(static_x, static_y)
+            outputs = take(static_x, static_y)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
         raise RuntimeError(
-            f"the training step cannot be recorded as a CUDA graph ({error}); a norm or model of your own "
+            f"the training step cannot be captured as a CUDA graph ({error}); a norm or model of your own "
             "must not read a tensor's value on the host (.item(), if tensor:), or set capture=false"
         ) from error
 
@@ -49,7 +49,7 @@ def cuda_graph(step: Step, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Ste
         static_x.copy_(x)
         static_y.copy_(y)
         graph.replay()
-        return logits.clone()
+        return outputs.clone()
 
     return replay
 
@@ -62,7 +62,7 @@ def _side_stream(device: int) -> torch.cuda.Stream:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A graph that is collected while another one is recorded would end the recording."""
+    """A graph that is collected while another one is captured would end the capture."""
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""A training step that is recorded once and then replayed: as a CUDA graph, or as a CPU's operations."""
+"""A step that is replayed: as a CUDA graph (`cuda_graph.py`), or as a CPU's operations (`cpu_replay.py`)."""
 
 from __future__ import annotations
 
@@ -7,82 +7,77 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from bnrepro.training.optimizer import momentum_buffers
+from bnrepro.training.optimizer import state_tensors
+from bnrepro.training.step.plain import PlainStep
 
-Step = Callable[[Tensor, Tensor], Tensor]
-"""An optimizer step on `x`, `y`; the logits, detached."""
-Recorder = Callable[[Step, Sequence[Tensor], Tensor, Tensor], Step]
-"""Given a step, every tensor that it changes or that may change between steps, and a batch: the step that is
-taken in its place with batches of that shape. May take steps; who calls it puts the tensors back."""
+Take = Callable[[Tensor, Tensor], Tensor]
+"""An optimizer step on `x`, `y`; the outputs, detached."""
+MakeReplay = Callable[[Take, Sequence[Tensor], Tensor, Tensor], Take]
+"""`make(take, state, x, y)`: what takes the place of `take` with batches of that shape. `state`: every tensor
+that the step changes or that may change between steps. It may take steps: the caller restores the state."""
 
 
-class CapturedStep:
-    """`step`, recorded at its first call and replayed with every batch of the same shape.
+class ReplayedStep:
+    """A `PlainStep` that is captured at its first call and replayed with every batch of the same shape.
 
     What differs from step to step has to be in tensors: the learning rate becomes one, and `schedule` of a
-    norm writes into buffers. Recording takes real steps, so parameters, buffers and momentum are put back
-    afterwards: the first step is the first one.
+    norm writes into buffers. Capturing takes real steps, so parameters, buffers and the optimizer's state are
+    restored afterwards: the first step is the first one.
 
-    On a CPU the replay is checked with learning rate and schedules as they are at the steps `moments`. Where
-    it does not give at each of them what the step gives, bit for bit, the step is taken itself: a norm of the
-    user's own may keep a number in Python that changes.
+    On a CPU the replay is checked with learning rate and schedules as they are at the run's first, middle and
+    last step. Where it does not give what the plain step gives, bit for bit, the plain step is taken: a norm
+    of the user's own may keep a number in Python that changes.
     """
 
-    def __init__(
-        self,
-        step: Step,
-        optimizer: torch.optim.Optimizer,
-        buffers: Iterable[Tensor],
-        record: Recorder,
-        get_ready: Callable[[int], None],
-        moments: Sequence[int],
-    ) -> None:
-        self._step = step
-        self._get_ready = get_ready
-        self._optimizer = optimizer
+    def __init__(self, plain: PlainStep, buffers: Iterable[Tensor], make_replay: MakeReplay) -> None:
+        self._plain = plain
         self._buffers = list(buffers)
-        self._record = record
-        self._moments = moments
-        self._replay: Step | None = None
+        self._make_replay = make_replay
+        self._take: Take | None = None
+        self.replays = False
+        """Is the step replayed? Known after the first call."""
 
     def __call__(self, x: Tensor, y: Tensor, number: int) -> Tensor:
-        """Step `number` of the run, for which `get_ready` sets learning rate and schedules."""
-        if self._replay is None:
-            self._get_ready(number)
-            self._replay = self._capture(x, y)
-        self._get_ready(number)
-        return self._replay(x, y)
+        """Step `number` of the run, as `PlainStep`."""
+        if self._take is None:
+            self._take = self._capture(x, y, number)
+        self._plain.prepare(number)
+        return self._take(x, y)
 
-    def _capture(self, x: Tensor, y: Tensor) -> Step:
-        for group in self._optimizer.param_groups:
+    def _capture(self, x: Tensor, y: Tensor, number: int) -> Take:
+        plain = self._plain.take
+        self._plain.prepare(number)
+        for group in self._plain.optimizer.param_groups:
             group["lr"] = torch.tensor(float(group["lr"]), device=x.device)
         state = self._state()
         before = _copies(state)
-        replay = self._record(self._step, state, x, y)
-        self._optimizer.zero_grad()  # of a step that broke off
-        _put_back(state, before)
-        if x.device.type == "cpu" and replay is not self._step:
-            agrees = all(self._agrees(replay, moment, state, x, y) for moment in self._moments)
-            _put_back(state, before)
-            return replay if agrees else self._step
-        return replay
+        replay = self._make_replay(plain, state, x, y)
+        self._plain.optimizer.zero_grad()  # of a step that broke off
+        _restore(state, before)
+        self.replays = replay is not plain
+        if self.replays and x.device.type == "cpu":
+            last = self._plain.total_steps - 1
+            self.replays = all(self._agrees(replay, step, state, x, y) for step in (0, (last + 1) // 2, last))
+            _restore(state, before)
+        return replay if self.replays else plain
 
     def _state(self) -> list[Tensor]:
         """Every tensor that the step changes, and the learning rates."""
-        groups = self._optimizer.param_groups
-        parameters = [parameter for group in groups for parameter in group["params"]]
-        rates = [group["lr"] for group in groups]
-        return [*parameters, *self._buffers, *momentum_buffers(self._optimizer), *rates]
+        optimizer = self._plain.optimizer
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        rates = [group["lr"] for group in optimizer.param_groups]
+        kept = [tensor for tensors in state_tensors(optimizer).values() for tensor in tensors]
+        return [*parameters, *self._buffers, *kept, *rates]
 
-    def _agrees(self, replay: Step, moment: int, state: Sequence[Tensor], x: Tensor, y: Tensor) -> bool:
-        """Whether two steps come to the same both ways; the second sees what the first leaves behind."""
-        self._get_ready(moment)
+    def _agrees(self, replay: Take, number: int, state: Sequence[Tensor], x: Tensor, y: Tensor) -> bool:
+        """Do two steps give the same both ways? The second one starts from what the first one leaves."""
+        self._plain.prepare(number)
         before = _copies(state)
         ends = []
-        for way in (self._step, replay):
-            _put_back(state, before)
-            logits = [way(x, y) for _ in range(2)]
-            ends.append([*logits, *_copies(state)])
+        for take in (self._plain.take, replay):
+            _restore(state, before)
+            outputs = [take(x, y) for _ in range(2)]
+            ends.append([*outputs, *_copies(state)])
         return all(map(torch.equal, *ends))
 
 
@@ -91,6 +86,6 @@ def _copies(state: Iterable[Tensor]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _put_back(state: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+def _restore(state: Iterable[Tensor], values: Iterable[Tensor]) -> None:
     for tensor, value in zip(state, values, strict=True):
         tensor.copy_(value)

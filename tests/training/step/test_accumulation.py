@@ -7,7 +7,9 @@ import torch
 
 from bnrepro.models import build_model
 from bnrepro.norms import NormLayers, find_factory
-from bnrepro.training.step.accumulation import Accumulation
+from bnrepro.training.step.accumulation import Accumulation, part_size
+from bnrepro.training.step.plain import whole_batch
+from bnrepro.training.task import CLASSES
 
 IMAGES, GROUP = 16, 4
 
@@ -18,6 +20,10 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return x, torch.arange(IMAGES) % 10
 
 
+def gradients(model, forward, micro: int | None):
+    return whole_batch(forward, CLASSES) if micro is None else Accumulation(model, forward, CLASSES, micro)
+
+
 def trained(norm: str, micro: int | None, context: dict[str, int] | None = None) -> torch.nn.Module:
     """A network with the gradients and buffers of two batches."""
     torch.manual_seed(0)
@@ -25,7 +31,7 @@ def trained(norm: str, micro: int | None, context: dict[str, int] | None = None)
     model = build_model("resnet8", norm=layers).double()
     x, y = batch()
     for images in (x, x.flip(0) * 2):
-        Accumulation(model, micro).gradients(model, images, y)
+        gradients(model, model, micro)(images, y)
     return model
 
 
@@ -54,7 +60,7 @@ def test_a_forward_pass_holds_whole_normalization_batches(norm, micro, size):
         return model(x)
 
     x, y = batch()
-    logits = Accumulation(model, micro).gradients(forward, x.float(), y)
+    logits = gradients(model, forward, micro)(x.float(), y)
     assert seen[0] == size
     assert sum(seen) == IMAGES == len(logits)
 
@@ -62,7 +68,7 @@ def test_a_forward_pass_holds_whole_normalization_batches(norm, micro, size):
 def test_a_norm_over_all_workers_is_never_cut():
     context = {"norm_batch_size": GROUP, "sgd_batch_size": IMAGES}
     model = build_model("resnet8", norm=NormLayers(find_factory("bn_sync"), {}, context))
-    assert Accumulation(model, 4).part_size(IMAGES) == IMAGES
+    assert part_size(model, 4, IMAGES) == IMAGES
 
 
 def test_only_the_last_part_exchanges_gradients_between_processes():
@@ -81,5 +87,5 @@ def test_only_the_last_part_exchanges_gradients_between_processes():
         return model(x)
 
     x, y = batch()
-    Accumulation(model, 6, unsynced).gradients(forward, x.float(), y)
+    Accumulation(model, forward, CLASSES, 6, unsynced)(x.float(), y)
     assert log == ["unsynced", 6, "end", "unsynced", 6, "end", 4]

@@ -1,6 +1,6 @@
-"""A user would train something else, because a recorded step is replayed as it was recorded.
+"""A user would train something else, because a replayed step stays as it was captured.
 
-On a CPU its operations are recorded. For the CUDA graph there is a stand-in that takes the step again on the
+On a CPU its operations are traced. For the CUDA graph there is a stand-in that takes the step again on the
 same tensors: everything but the graph itself. The tests marked `gpu` compare the real thing with plain steps.
 """
 
@@ -19,43 +19,39 @@ from bnrepro.training.lockstep.stacked import Lockstep
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device
 from bnrepro.training.session import Session
-from bnrepro.training.step.cpu_replay import operations
+from bnrepro.training.step.cpu_replay import replay_operations
 from bnrepro.training.step.cuda_graph import WARM_UP_STEPS
+from bnrepro.training.trainer import take_steps
 
 RUN = ("data.train_subset=64", "batch_size=8", "epochs=2")
 PROTOCOLS = choices("protocol")
 
 
-def run_again(step, state, x, y):
-    """What `cuda_graph` does, without a graph: warm up, record into one tensor, replay into the same."""
+def run_again(take, state, x, y):
+    """What `capture_graph` does, without a graph: warm up, capture into one tensor, replay into the same."""
     static_x, static_y = x.clone(), y.clone()
     for _ in range(WARM_UP_STEPS):
-        step(static_x, static_y)
-    logits = step(static_x, static_y)
+        take(static_x, static_y)
+    outputs = take(static_x, static_y)
 
     def replay(x, y):
         static_x.copy_(x)
         static_y.copy_(y)
-        logits.copy_(step(static_x, static_y))
-        return logits.clone()
+        outputs.copy_(take(static_x, static_y))
+        return outputs.clone()
 
     return replay
 
 
-RECORDERS = {"stand-in": run_again, "operations": operations}
+WAYS = {"stand-in": run_again, "operations": replay_operations}
 
 
-def session(*overrides, seed=0, device="cpu", record=None, config_dir=None):
+def session(*overrides, seed=0, device="cpu", make_replay=None, config_dir=None):
     config = tiny_config(*RUN, f"seed={seed}", f"device={device}", *overrides, config_dir=config_dir)
     made = Session.prepare(config, load_data(config.data), prepare_device(config))
-    if record:
-        made = dataclasses.replace(made, trainer=dataclasses.replace(made.trainer, record=record))
+    if make_replay:
+        made = dataclasses.replace(made, trainer=dataclasses.replace(made.trainer, make_replay=make_replay))
     return made
-
-
-def replays(made):
-    """Is the step replayed, and not taken itself?"""
-    return made.trainer._step._replay is not made.trainer._step._step
 
 
 def trained(made):
@@ -68,17 +64,17 @@ def trained(made):
     return position.losses(), made.state(position)
 
 
-@pytest.mark.parametrize("record", RECORDERS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("norm", choices("norm"))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_recorded_steps_are_the_plain_ones(norm, protocol, record):
+def test_replayed_steps_are_the_plain_ones(norm, protocol, way):
     """Learning rate, schedules of the norm, running statistics, momentum; and no trace of the warm-up."""
     sizes = {"workers": ("protocol.workers=2",), "fixed_sgd": ("protocol.sgd_batch_size=16",)}
     overrides = (f"norm={norm}", f"protocol={protocol}", *sizes.get(protocol, ()))
     plain_losses, plain = trained(session(*overrides))
-    made = session(*overrides, record=RECORDERS[record])
+    made = session(*overrides, make_replay=WAYS[way])
     losses, state = trained(made)
-    assert replays(made)
+    assert made.trainer.step.replays
     assert torch.equal(losses, plain_losses)
     torch.testing.assert_close(state["model"], plain["model"], rtol=0, atol=0)
     torch.testing.assert_close(state["optimizer"], plain["optimizer"], rtol=0, atol=0)
@@ -92,29 +88,29 @@ TOGETHER = {
 
 
 @pytest.mark.parametrize("cells", TOGETHER.values(), ids=TOGETHER)
-@pytest.mark.parametrize("record", RECORDERS)
-def test_recorded_steps_in_lockstep_are_the_plain_ones(record, cells):
-    def losses(record):
-        together = Lockstep([session(*cell, seed=seed, record=record) for seed, *cell in cells])
+@pytest.mark.parametrize("way", WAYS)
+def test_replayed_steps_in_lockstep_are_the_plain_ones(way, cells):
+    def losses(make_replay):
+        together = Lockstep([session(*cell, seed=seed, make_replay=make_replay) for seed, *cell in cells])
         positions = [Position(), Position()]
         together.train_epoch(positions, lambda chunk: None)
         return torch.stack([position.losses() for position in positions])
 
-    assert torch.equal(losses(RECORDERS[record]), losses(None))
+    assert torch.equal(losses(WAYS[way]), losses(None))
 
 
-def test_a_checkpoint_of_recorded_steps_goes_on_with_plain_ones_and_back():
-    """On another device, or with capture=false after a failed recording."""
-    first, other = session(record=operations), session()
+def test_a_checkpoint_of_replayed_steps_goes_on_with_plain_ones_and_back():
+    """On another device, or with capture=false after a failed capture."""
+    first, other = session(make_replay=replay_operations), session()
     position = Position()
     first.trainer.train_epoch(first.table(0), position, lambda chunk: None)
     other.restore(first.state(position))
-    assert all(isinstance(group["lr"], float) for group in other.trainer.optimizer.param_groups)
+    assert all(isinstance(group["lr"], float) for group in other.trainer.plain.optimizer.param_groups)
     torch.testing.assert_close(other.state(position)["model"], first.state(position)["model"])
 
 
 class Counting(nn.Module):
-    """A norm of a user's own that keeps a number in Python: a replay would go on with the recorded one."""
+    """A norm of a user's own that keeps a number in Python: a replay would go on with the captured one."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -140,7 +136,7 @@ class Scheduled(nn.Module):
 
 
 class Reading(nn.Module):
-    """One that looks at a value, which no recording can hold."""
+    """One that looks at a value, which no replay can hold."""
 
     def __init__(self, num_channels):
         super().__init__()
@@ -150,17 +146,19 @@ class Reading(nn.Module):
 
 
 @pytest.mark.parametrize("norm", [Counting, Scheduled, Reading])
-def test_a_norm_that_cannot_be_recorded_is_trained_step_by_step(norm, tmp_path):
+def test_a_norm_that_cannot_be_replayed_is_trained_step_by_step(norm, tmp_path):
     """A user's norm would train as if nothing of it ever changed, and nobody would be told."""
     norms = tmp_path / "norm"
     norms.mkdir()
     norms.joinpath("mine.yaml").write_text(f"name: mine\nfactory: {__name__}:{norm.__name__}\n")
-    made, plain = (session("norm=mine", config_dir=tmp_path, record=record) for record in (operations, None))
+    made, plain = (
+        session("norm=mine", config_dir=tmp_path, make_replay=way) for way in (replay_operations, None)
+    )
     losses = trained(made)[0]
     expected = trained(plain)[0]
-    assert not replays(made)
+    assert not made.trainer.step.replays
     assert math.isfinite(losses.sum())
-    if norm is not Counting:  # which has counted the steps of the recording too
+    if norm is not Counting:  # which has counted the steps of the capture too
         assert torch.equal(losses, expected)
 
 
@@ -179,7 +177,7 @@ def test_the_gradient_of_the_network_keeps_its_channels_last():
 @pytest.mark.parametrize("norm", choices("norm"))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_graph_of_a_step_trains_as_plain_steps(norm, protocol):
-    """Every norm can be recorded, and the losses of 16 steps are those of plain steps."""
+    """Every norm can be captured, and the losses of 16 steps are those of plain steps."""
     sizes = {"workers": ("protocol.workers=2",), "fixed_sgd": ("protocol.sgd_batch_size=16",)}
     overrides = (f"norm={norm}", f"protocol={protocol}", *sizes.get(protocol, ()), "deterministic=true")
     plain, _ = trained(session(*overrides, "capture=false", device="cuda"))
@@ -196,7 +194,7 @@ def test_no_step_waits_for_the_host():
     x, y = next(made.trainer.feed.train_batches(made.table(0), [slice(0, 32)]))
     try:
         torch.cuda.set_sync_debug_mode("error")
-        losses, wrong = made.trainer._steps(x.split(4), y.split(4), 0)
+        losses, wrong = take_steps(made.trainer.step, made.task, x, y, 4, 0)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert losses.shape == (8,)

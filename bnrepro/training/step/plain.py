@@ -1,0 +1,63 @@
+"""A training step as PyTorch takes it: gradients of a batch, and the optimizer's update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bnrepro.training.optimizer import set_lr
+from bnrepro.training.task import Task
+
+Gradients = Callable[[Tensor, Tensor], Tensor]
+"""Adds the gradients of a batch's mean loss to the parameters. `x: (N, C, H, W)`, `y: (N,)`; in lockstep both
+have the models in front. Returns the outputs, detached."""
+
+
+class PlainStep:
+    """One step of one model, or of a stack of them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lr: Callable[[int], float],
+        total_steps: int,
+        gradients: Gradients,
+    ) -> None:
+        self.optimizer = optimizer
+        self.lr = lr
+        """The rate by step, from 0 over the whole run."""
+        self.total_steps = total_steps
+        self.gradients = gradients
+        self._scheduled = [module for module in model.modules() if hasattr(module, "schedule")]
+
+    def __call__(self, x: Tensor, y: Tensor, number: int) -> Tensor:
+        """Step `number` of the run, from 0; the outputs, detached."""
+        self.prepare(number)
+        return self.take(x, y)
+
+    def prepare(self, number: int) -> None:
+        """Set the learning rate, and call `schedule` of the norms that depend on the step's number."""
+        set_lr(self.optimizer, self.lr(number))
+        for module in self._scheduled:
+            module.schedule(number, self.total_steps)  # type: ignore[operator]
+
+    def take(self, x: Tensor, y: Tensor) -> Tensor:
+        """The part that is the same in every step, and that may be replayed."""
+        outputs = self.gradients(x, y)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return outputs
+
+
+def whole_batch(forward: Callable[[Tensor], Tensor], task: Task) -> Gradients:
+    """Forward and backward of a batch at once."""
+
+    def gradients(x: Tensor, y: Tensor) -> Tensor:
+        outputs = forward(x)
+        task.loss(outputs, y, "mean").backward()
+        return outputs.detach()
+
+    return gradients
