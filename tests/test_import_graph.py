@@ -22,7 +22,7 @@ TORCH_FREE = (
     *("bnrepro.cli", "bnrepro.config.compose", "bnrepro.config.validate"),
     *("bnrepro.analysis.table", "bnrepro.analysis.plot"),
     *("bnrepro.sweep.status", "bnrepro.sweep.directory", "bnrepro.sweep.axis", "bnrepro.sweep.slurm.states"),
-    *("bnrepro.training.batch_sizes", "bnrepro.training.progress", "bnrepro.training.optimizer"),
+    *("bnrepro.training.batch_sizes", "bnrepro.training.progress"),
 )
 """What `--help`, `show-config`, `plot` and `status` load, and what must stay as light as it is."""
 
