@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from bnrepro.config.ranges import Fraction, Positive
 from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_size
-from bnrepro.norms.grouped import move_average
+from bnrepro.norms.group_by_group import GroupByGroup, concatenated_groups
+from bnrepro.norms.grouped import move_average, require_several_values, split_groups
 from bnrepro.norms.mixed_batches import MixedBatchNorm
 from bnrepro.norms.registry import register
 
@@ -35,20 +36,15 @@ def normalize_groups(
 def one_after_another(
     x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """For CPUs: each group stays in the cache, and no copy is made.
+    """For CPUs: each group stays in the cache.
 
     Measured 10-25 % faster for a whole ResNet-8 step than folding the groups into the channels.
     """
-    channels = x.shape[1]
-    # The statistics are float32 also for bf16 activations, as torch's batch norm has them. They are made
-    # from x, and each contiguous, so that `vmap` gives every model its own and writes into them.
-    means = [x.new_zeros(channels, dtype=weight.dtype) for _ in range(groups)]
-    variances = [x.new_zeros(channels, dtype=weight.dtype) for _ in range(groups)]
-    chunks = [
-        F.batch_norm(chunk, mean, var, weight, bias, True, 1.0, eps)
-        for chunk, mean, var in zip(x.chunk(groups), means, variances, strict=True)
-    ]
-    return torch.cat(chunks), torch.stack(means), torch.stack(variances)
+    if torch._C._are_functorch_transforms_active():  # lockstep: as torch's own `Function.apply` asks
+        return concatenated_groups(x, weight, bias, groups, eps)
+    require_several_values(split_groups(x, groups))
+    y, mean, var, *_ = GroupByGroup.apply(x, weight, bias, groups, eps)
+    return y, mean, var
 
 
 def all_at_once(

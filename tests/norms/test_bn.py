@@ -10,6 +10,7 @@ from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
 from bnrepro.norms.batch_norm import all_at_once, one_after_another
 from bnrepro.norms.batch_statistics import using_batch_statistics
+from bnrepro.norms.group_by_group import concatenated_groups
 
 CHANNELS = 5
 
@@ -174,3 +175,27 @@ def test_a_state_dict_without_the_counter_loads():
     assert "num_batches_tracked" not in state
     with pytest.raises(RuntimeError, match="running_var"):
         ours.load_state_dict({key: value for key, value in state.items() if key != "running_var"})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_groups_written_into_one_output_have_the_numbers_of_torchs_own_layers(groups, layout, dtype):
+    """On a CPU `bn` calls torch's kernels itself: a wrong buffer would be noticed nowhere else."""
+    torch.manual_seed(1)
+    x = torch.randn(6, CHANNELS, 3, 4).to(dtype=dtype, memory_format=layout).requires_grad_()
+    grad = torch.randn(6, CHANNELS, 3, 4).to(dtype)  # of a layout that need not be x's
+    parameters = [
+        torch.randn(CHANNELS, dtype=torch.promote_types(dtype, torch.float32)).requires_grad_()
+        for _ in range(2)
+    ]
+
+    def found(way):
+        y, mean, var = way(x, weight=parameters[0], bias=parameters[1], groups=groups, eps=1e-5)
+        return y, mean, var, *torch.autograd.grad(y, [x, *parameters], grad)
+
+    ours, torchs = found(one_after_another), found(concatenated_groups)
+    for one, other in zip(ours[:4], torchs[:4], strict=True):
+        assert torch.equal(one, other)
+    for one, other in zip(ours[4:], torchs[4:], strict=True):  # sums over groups in another order
+        torch.testing.assert_close(one, other)
