@@ -81,7 +81,7 @@ def test_freeze_after_is_a_fraction_of_the_run(freeze_after, frozen_steps):
 def test_a_fraction_that_is_none_is_refused():
     with pytest.raises(UsageError) as error:
         build_norm("bn_frozen", CHANNELS, freeze_after=80.0)
-    assert "norm.freeze_after=80: must be a fraction" in str(error.value)
+    assert "norm.freeze_after=80: must be 0 to 1" in str(error.value)
 
 
 def all_steps(part):
