@@ -254,11 +254,16 @@ def _run_here(plan: Plan, directory: Path, jobs: int | None, lockstep: int | Non
 
 
 def _conclude(outcome: Outcome, directory: Path) -> None:
+    from bnrepro.config.errors import one_line
+    from bnrepro.rundir.result import failure
+    from bnrepro.sweep.directory import CELLS
+
     counts = Counter(result["status"] for result in outcome.results.values())
     typer.echo(", ".join(f"{number} {status}" for status, number in sorted(counts.items())))
     failed = outcome.with_status("failed")
     for cell in failed:
-        typer.echo(f"failed: {cell}: {outcome.results[cell]['message']}", err=True)
+        message = failure(directory / CELLS / cell, outcome.results[cell]["message"])
+        typer.echo(one_line(f"failed: {cell}: {message}"), err=True)
     if outcome.timing is not None:
         typer.echo(outcome.timing.describe())
     typer.echo(f"bnrepro plot {shlex.quote(str(directory))}")

@@ -35,8 +35,10 @@ def train(
 
     from contextlib import nullcontext
 
+    from bnrepro.config.errors import one_line
     from bnrepro.rundir.describe import describe
     from bnrepro.rundir.lock import exclusive
+    from bnrepro.rundir.result import failure
     from bnrepro.sweep.directory import cell_id, default_directory
     from bnrepro.training.process.distributed import processes_of_run
     from bnrepro.training.process.interrupt import Interrupted, stop_on_signals
@@ -49,7 +51,7 @@ def train(
     with (
         stop_on_signals(signal.SIGINT, signal.SIGTERM) as stop,
         processes_of_run() as world,
-        exclusive(directory, "a run") if world.is_main else nullcontext(),
+        exclusive(directory, "a run", config.lock) if world.is_main else nullcontext(),
         ProgressLine(stop) as line,
     ):
         try:
@@ -70,8 +72,8 @@ def train(
         if before is not None and before == _written(directory):
             date = datetime.fromtimestamp(before)
             typer.echo(f"already finished (result of {date:%Y-%m-%d %H:%M})")
-        typer.echo(describe(result))
-        typer.echo(f"run directory: {directory}")
+        typer.echo(describe({**result, "message": failure(directory, result["message"])}))
+        typer.echo(f"run directory: {one_line(str(directory))}")
     if result["status"] == "failed":
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from bnrepro.config.schema import RunConfig
 CANNOT_CHANGE_A_NUMBER = (
     "experiment",
     "tensorboard",
+    "lock",
     "launcher",
     "sweep",
     "checkpoint",

@@ -146,7 +146,7 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run. `launcher`, `sweep` and `tensorboard` cannot change a number; everything else may."""
+    """One run. `launcher`, `lock`, `sweep` and `tensorboard` cannot change a number; everything else may."""
 
     experiment: str
     """Names the default output directory; an `experiment/` file sets it."""
@@ -181,3 +181,5 @@ class RunConfig:
     micro_batch_size: int | None = None
     """Images of one forward pass in training, about: whole normalization batches; None: the process's whole
     part of an SGD batch. Saves memory; changes neither statistics nor gradients."""
+    lock: str = "on"
+    """`on`: one process at a time on a directory; `off`: on a file system without locks."""

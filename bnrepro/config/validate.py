@@ -27,6 +27,7 @@ def validate(config: RunConfig) -> None:
     """Raises `UsageError` for the first value that cannot be."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", config.device):
         raise UsageError(f"device={shown(config.device)}: choices: auto, cpu, cuda, cuda:N, mps")
+    check_choice("lock", config.lock, ("on", "off"))
     check_choice("precision", config.precision, ("float32", "bf16"))
     check_choice("data.augment", config.data.augment, AUGMENTATIONS)
     check_choice("protocol.name", config.protocol.name, PROTOCOLS)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bnrepro.config.errors import one_line
+
 
 def describe(result: Mapping[str, Any], at: str | None = None) -> str:
     """`bn, batch size 4, seed 0: error 51.2 % (running), 50.1 % (precise) …`, or what went wrong.
 
     `at`: what stands in the place of the batch size, in a sweep over something else.
     """
-    at = at or f"batch size {result['batch_size']}"
+    return one_line(_described(result, at or f"batch size {result['batch_size']}"))
+
+
+def _described(result: Mapping[str, Any], at: str) -> str:
     head = f"{result['norm']}, {at}, seed {result['seed']}"
     if result["status"] == "failed":
         return f"{head}: failed: {result['message']}"

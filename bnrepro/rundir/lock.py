@@ -2,44 +2,56 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from bnrepro.config.errors import UsageError
 
 FILE = ".lock"
 PATIENCE_SECONDS = 1.0
-
-_held: set[IO[str]] = set()
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What a file system without locks answers: some mounts of NFS and Lustre."""
+ON, OFF = "on", "off"
+_held: set[int] = set()
 """The locks of this process."""
 
 
-def _inherit_none() -> None:
+def _let_go() -> None:
     """A child that outlives a killed run, as a loader process for a moment, would hold the run's lock on."""
     for file in _held:
-        file.close()
+        os.close(file)
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_inherit_none)
+os.register_at_fork(after_in_child=_let_go)
 
 
 @contextmanager
-def exclusive(directory: Path, what: str) -> Iterator[None]:
+def exclusive(directory: Path, what: str, lock: str = ON) -> Iterator[None]:
     """Hold the directory's lock; the system lets it go with the process, however that ends.
 
-    Where the block writes nothing, the lock goes too, and the directories that were made for it. Raises
-    `UsageError` where another process has it, or where the directory cannot be written.
+    Where the block writes nothing, the lock goes too, and the directories that were made for it. `lock=off`
+    goes without. Raises `UsageError` where another process has it, where the directory cannot be written and
+    where the file system has no locks.
     """
+    if lock == OFF:
+        yield
+        return
     made = [path for path in (directory, *directory.parents) if not path.exists()]
     try:
         file = _locked(directory)
     except OSError as error:
+        if error.errno in NO_LOCKS:
+            _leave_no_traces(directory, made)
+            raise UsageError(
+                f"{directory}: its file system has no locks ({error.strerror}); lock=off goes without, and "
+                "then you see to it that no two processes work there at once; or choose another --out"
+            ) from error
         raise UsageError(
             f"{directory}: cannot be written ({error.strerror}); choose another --out"
         ) from error
@@ -47,31 +59,41 @@ def exclusive(directory: Path, what: str) -> Iterator[None]:
         raise UsageError(
             f"{directory}: {what} is under way there in another process; wait for it, or choose another --out"
         )
-    with file:
-        _held.add(file)
-        try:
-            yield
-        finally:
+    _held.add(file)
+    try:
+        yield
+    finally:
+        _leave_no_traces(directory, made)
+        if file in _held:
             _held.discard(file)
-            _leave_no_traces(directory, made)
+            os.close(file)
 
 
-def _locked(directory: Path) -> IO[str] | None:
+def _locked(directory: Path) -> int | None:
     """Try for a moment: `bnrepro status` holds a lock for an instant, a killed worker a little longer."""
     end = time.monotonic() + PATIENCE_SECONDS
     while True:
         directory.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # its last holder has just removed the directory
-            file = (directory / FILE).open("a")
-            if _lock(file) and _is_there(file, directory / FILE):
-                return file
-            file.close()
+            file = _open(directory / FILE)
+            try:
+                if _lock(file) and _is_there(file, directory / FILE):
+                    return file
+            except OSError:
+                os.close(file)
+                raise
+            os.close(file)
         if time.monotonic() > end:
             return None
         time.sleep(0.05)
 
 
-def _lock(file: IO[str]) -> bool:
+def _open(path: Path) -> int:
+    """Without following a link, and without waiting where it is a pipe."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+
+def _lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
@@ -79,10 +101,10 @@ def _lock(file: IO[str]) -> bool:
         return False
 
 
-def _is_there(file: IO[str], path: Path) -> bool:
+def _is_there(file: int, path: Path) -> bool:
     """Or has its last holder removed it since we opened it?"""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file), path.stat())
     except FileNotFoundError:
         return False
 

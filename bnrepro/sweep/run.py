@@ -73,7 +73,7 @@ def open_sweep(plan: Plan, directory: Path) -> Iterator[Found]:
 
     Raises `UsageError` where another sweep is at work in `directory`, or was of another config.
     """
-    with exclusive(directory, "a sweep"):
+    with exclusive(directory, "a sweep", plan.base.lock):
         clear_unfinished(directory)
         write_sweep(directory, sweep_json(plan))
         yield find_cells(plan, directory)

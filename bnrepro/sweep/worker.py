@@ -88,7 +88,7 @@ def _run(tasks: Sequence[Task], pipe: Connection, stop: StopFlag) -> Finished | 
     try:
         with ExitStack() as locks:
             for task in tasks:
-                locks.enter_context(exclusive(task.directory, "a run"))
+                locks.enter_context(exclusive(task.directory, "a run", task.config.lock))
             members = [
                 Member(task.config, task.directory, _Reporter(pipe, stop, cell))
                 for cell, task in enumerate(tasks)

@@ -22,12 +22,13 @@ from bnrepro.rundir.result import result_head
 from bnrepro.rundir.run_error import evaluation_due, is_final, last_errors, run_error
 from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
+from bnrepro.training.failure import failed_result
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import peak_memory_bytes
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.progress import Progress, Report
 from bnrepro.training.session import Session
-from bnrepro.training.trainer import Chunk, Diverged, Trainer
+from bnrepro.training.trainer import BadStart, Chunk, Diverged, Trainer
 
 NOTE_SECONDS = 5.0
 
@@ -125,6 +126,8 @@ class Run:
 
     def end(self, diverged: Diverged | None = None) -> dict[str, Any]:
         """Write the result: the run is over."""
+        if isinstance(diverged, BadStart):
+            return self.record.finish(failed_result(self.config, str(diverged), self.session.dataset.name))
         result = self._completed() if diverged is None else self._diverged(str(diverged))
         self._board.result(result, self.config.optimizer.base_lr)
         return self.record.finish(result)

@@ -39,6 +39,14 @@ class Diverged(Exception):
         super().__init__(f"{what} at step {step} (epoch {epoch})")
 
 
+class BadStart(Diverged):
+    """The first loss is not finite, and no weight has changed yet: a mistake, not a result."""
+
+    def __init__(self, loss: float) -> None:
+        super().__init__(f"loss is {loss} before any weight has changed, so training is not to blame", 0, 1)
+        self.args = (f"{self}; look at the options of norm and model, at the images, and at precision",)
+
+
 @dataclass
 class Trainer:
     """A model and its optimizer, at work on a feed."""
@@ -123,5 +131,7 @@ def divergence(position: Position, steps_per_epoch: int) -> Diverged | None:
     if finite.all():
         return None
     bad = int((~finite).nonzero()[0])
+    if bad == 0 and position.epoch == 0:
+        return BadStart(losses[0].item())
     step = position.epoch * steps_per_epoch + bad
     return Diverged(f"loss is {losses[bad].item()}", step, position.epoch + 1)

@@ -88,7 +88,7 @@ def _is_over(cell: Task) -> bool:
 def _run(group: Sequence[Task], world: World, stop: StopFlag) -> None:
     """The cells of a group; whatever goes wrong with them is their result, and the others go on."""
     with ExitStack() as stack:
-        busy = world.is_main and not all(_lock(stack, cell.directory) for cell in group)
+        busy = world.is_main and not all(_lock(stack, cell) for cell in group)
         if world.any(busy)[0]:
             return
         try:
@@ -123,12 +123,12 @@ def _train(group: Sequence[Task], world: World, stop: StopFlag) -> list[dict[str
     return [run(cell.config, cell.directory, overrides=overrides, stop=stop, world=world)]
 
 
-def _lock(stack: ExitStack, directory: Path) -> bool:
+def _lock(stack: ExitStack, cell: Task) -> bool:
     """Take the cell's lock for as long as `stack` lives; False: somebody else has it."""
     end = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            stack.enter_context(exclusive(directory, "a run"))
+            stack.enter_context(exclusive(cell.directory, "a run", cell.config.lock))
             return True
         except UsageError as error:
             if time.monotonic() > end:
