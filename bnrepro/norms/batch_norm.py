@@ -96,6 +96,8 @@ class BatchNorm(BatchStatistics):
     `x: (N, C, H, W)` or `(N, C)`. Parameters and buffers carry the names of `torch.nn.BatchNorm2d`.
     """
 
+    averages = ("running_mean", "running_var")
+
     weight: nn.Parameter
     bias: nn.Parameter
     running_mean: Tensor

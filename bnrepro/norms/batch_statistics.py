@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,13 @@ class BatchStatistics(nn.Module):
     statistics ("ghost batch norm"); None means one group. Subclasses call `observe` with them in every
     training forward, and touch their running buffers only while `updates_running`.
     """
+
+    averages: ClassVar[tuple[str, ...]] = ()
+    """Its buffers that are moving averages: a step updates them once, from the mean over all its groups."""
+    windows: ClassVar[tuple[str, ...]] = ()
+    """Its buffers that hold the latest groups one by one: what is in them depends on the groups' order."""
+    counters: ClassVar[tuple[str, ...]] = ("num_batches_tracked",)
+    """Its buffers that count steps. Those of no kind are set by `schedule` or never change."""
 
     weight: nn.Parameter
     """γ, `(C,)`."""
@@ -52,6 +60,12 @@ class BatchStatistics(nn.Module):
 def batch_statistics_layers(model: nn.Module) -> dict[str, BatchStatistics]:
     """The layers with batch statistics, by their name in the model."""
     return {name: m for name, m in model.named_modules() if isinstance(m, BatchStatistics)}
+
+
+def buffers_of_kind(model: nn.Module, kind: Literal["averages", "windows", "counters"]) -> list[Tensor]:
+    """The buffers of that kind of all layers with batch statistics, in the model's order."""
+    layers = batch_statistics_layers(model).values()
+    return [getattr(layer, name) for layer in layers for name in getattr(layer, kind)]
 
 
 @contextmanager

@@ -35,6 +35,8 @@ class EvoNormB0(BatchStatistics):
     `x: (N, C, H, W)`. Raises torch's ValueError for one value per channel in training.
     """
 
+    averages = ("running_var",)
+
     weight: nn.Parameter
     bias: nn.Parameter
     running_var: Tensor

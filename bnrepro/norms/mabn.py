@@ -107,7 +107,8 @@ class MovingAverageBatchNorm(BatchStatistics):
     reaches back in time: as in the authors' ImageNet experiment, which also cuts a regular SGD batch into
     small groups. With `window` groups or more per step nothing in it is stale, and a group of n images is
     normalized with the statistics of `window` · n: a remedy that a small batch on one device does not have
-    so cheaply. In evaluation every group has its own χ²_B.
+    so cheaply. Several processes would each see a window of their own groups, so training refuses them. In
+    evaluation every group has its own χ²_B.
 
     Defaults: the window of 16 groups, α = 0.98 and `r_max` are those of the authors' code. They have two
     programs, which begin at different steps, and neither is followed to the step here:
@@ -126,6 +127,9 @@ class MovingAverageBatchNorm(BatchStatistics):
     `x: (N, C, H, W)` or `(N, C)`, also with one value per channel: nothing is subtracted.
     """
 
+    averages = ("running_second_moment",)
+    windows = ("forward_history", "backward_history")
+
     weight: nn.Parameter
     bias: nn.Parameter
     running_second_moment: Tensor
@@ -143,13 +147,14 @@ class MovingAverageBatchNorm(BatchStatistics):
         warmup_steps: int = 100,
         r_max: float = 5.0,
         r_warmup_steps: int | None = None,
+        groups_per_step: int = 1,
     ) -> None:
         super().__init__()
         check_norm_batch_size(norm_batch_size)
         self.norm_batch_size = norm_batch_size
         self.eps = eps
         self.momentum = momentum
-        self.warmup_steps = warmup_steps
+        self.warmup_steps = max(warmup_steps, math.ceil((window - 1) / groups_per_step))
         self.r_max = r_max
         self.r_warmup_steps = warmup_steps if r_warmup_steps is None else r_warmup_steps
         self.weight = nn.Parameter(torch.ones(num_channels))
@@ -173,7 +178,7 @@ class MovingAverageBatchNorm(BatchStatistics):
     def _train(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         with torch.no_grad():
             own = by_group(x.square().mean(group_dims(x), keepdim=True))
-            averaging = self._after(max(self.warmup_steps, math.ceil(len(self.forward_history) / len(own))))
+            averaging = self._after(self.warmup_steps)
             average = torch.where(averaging, window_means(self.forward_history, own), own)
             chi = (average + self.eps).sqrt()
             ratio = chi / (self.running_second_moment + self.eps).sqrt()
@@ -214,6 +219,7 @@ def mabn(
     num_channels: int,
     *,
     norm_batch_size: int | None = None,
+    sgd_batch_size: int | None = None,
     eps: Positive = 1e-5,
     momentum: Fraction = 0.02,
     window: Count = 16,
@@ -222,6 +228,7 @@ def mabn(
     r_warmup_steps: StepsOrNull = None,
 ) -> nn.Module:
     """Moving-average batch normalization; see `MovingAverageBatchNorm`."""
+    groups = sgd_batch_size // norm_batch_size if sgd_batch_size and norm_batch_size else 1
     return MovingAverageBatchNorm(
-        num_channels, norm_batch_size, eps, momentum, window, warmup_steps, r_max, r_warmup_steps
+        num_channels, norm_batch_size, eps, momentum, window, warmup_steps, r_max, r_warmup_steps, groups
     )

@@ -67,6 +67,7 @@ class Session:
         layers = norm_layers(config, sizes)
         with initial_weights(config.seed):
             model = build_network(config, layers, dataset)
+        world.check_norms(model)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         train, test = feeds or dataset.feeds(config.data, device)
         trainer = _trainer(config, sizes, model, train, CLASSES, world)

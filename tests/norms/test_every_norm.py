@@ -132,6 +132,22 @@ def test_evaluation_gets_what_it_needs_of_a_batch_norm(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
+def test_every_buffer_that_training_changes_says_what_it_is(name):
+    """Else accumulation and several processes would take it for a constant, and train something else."""
+    model = network(name)
+    before = {key: value.clone() for key, value in model.named_buffers()}
+    train(model, steps=2)
+    changed = {key for key, value in model.named_buffers() if not torch.equal(value, before[key])}
+    known = {
+        f"{layer}.{key}"
+        for layer, module in batch_statistics_layers(model).items()
+        for key in (*module.averages, *module.windows, *module.counters)
+    }
+    scheduled = {key for key in changed if key.endswith(("frozen", "r_max", "d_max"))}
+    assert changed - scheduled == known
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_models_in_lockstep_train_as_they_would_alone(name):
     """Under `vmap` over stacked parameters and buffers: gradients and running statistics, over four steps."""
     models = [network(name, dtype=torch.float64) for _ in range(2)]

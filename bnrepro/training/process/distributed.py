@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bnrepro.config.errors import UsageError
+from bnrepro.norms.batch_statistics import buffers_of_kind
 from bnrepro.training.batch_sizes import BatchSizes
 
 T = TypeVar("T")
@@ -97,6 +98,14 @@ class World:
                 "processes that divides the protocol's workers (coupled has one)"
             )
 
+    def check_norms(self, model: nn.Module) -> None:
+        """Raises `UsageError` for a norm whose statistics several processes cannot bring together."""
+        if self.size > 1 and buffers_of_kind(model, "windows"):
+            raise UsageError(
+                f"{self.size} processes: this norm keeps a window over the groups of all workers in their "
+                "order, which they do not share; train it in one process"
+            )
+
     def parallel(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over the processes.
 
@@ -121,17 +130,18 @@ class World:
 
         The moving average is linear: averaging now and then gives what one process with all the workers has.
         """
-        self.mean_(*running_buffers(model))
+        self.mean_(*buffers_of_kind(model, "averages"))
 
     def gather_buffers(self, model: nn.Module) -> Tensor | None:
-        """Every process's running statistics, `(size, values)`; None for one process.
+        """Every process's running statistics, `(size, values)`; None for one process or no statistics.
 
         A checkpoint within an epoch must keep them apart: averaging there would make the rounding depend on
         when it was written.
         """
-        if self.size == 1:
+        averages = buffers_of_kind(model, "averages")
+        if self.size == 1 or not averages:
             return None
-        flat = torch.cat([buffer.flatten() for buffer in running_buffers(model)] or [torch.zeros(0)])
+        flat = torch.cat([buffer.flatten() for buffer in averages])
         rows = [torch.empty_like(flat) for _ in range(self.size)]
         dist.all_gather(rows, flat)
         return torch.stack(rows)
@@ -141,14 +151,9 @@ class World:
         if rows is None:
             return
         flat = rows[self.rank] if len(rows) == self.size else rows.mean(0)
-        buffers = running_buffers(model)
+        buffers = buffers_of_kind(model, "averages")
         for buffer, values in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
             buffer.copy_(values.view_as(buffer))
-
-
-def running_buffers(model: nn.Module) -> list[Tensor]:
-    """The moving averages of a model: its buffers of real numbers."""
-    return [buffer for buffer in model.buffers() if buffer.is_floating_point()]
 
 
 def environment_of_processes(environment: Mapping[str, str]) -> dict[str, str] | None:

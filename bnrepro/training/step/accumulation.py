@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bnrepro.norms.batch_statistics import batch_statistics_layers
+from bnrepro.norms.batch_statistics import batch_statistics_layers, buffers_of_kind
 from bnrepro.training.task import Task
 
 
@@ -18,9 +18,10 @@ class Accumulation:
     """`Gradients` of a process's part of an SGD batch, some images at a time.
 
     The parts are whole normalization batches, so that every image is normalized with the ones it always is.
-    The gradients are the whole batch's, and the running statistics get one update from all of it: each part
-    starts from the buffers as they were, and their mean is kept. A moving average is linear, so this is the
-    update from the mean.
+    The gradients are the whole batch's, and so are the norms' buffers, by their kind (`BatchStatistics`):
+    each part starts from the averages as they were, and their mean is kept, which is the update from the mean
+    over all groups, since a moving average is linear; counters count one step; windows run on from part to
+    part, as they do over the groups of one batch.
     """
 
     model: nn.Module
@@ -33,13 +34,14 @@ class Accumulation:
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         size = part_size(self.model, self.images, len(x))
-        averages = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
-        before = [average.clone() for average in averages]
+        averages, counters = (buffers_of_kind(self.model, kind) for kind in ("averages", "counters"))
+        kept = averages + counters
+        before = [buffer.clone() for buffer in kept]
         sums = [torch.zeros_like(average) for average in averages]
         parts = list(zip(x.split(size), y.split(size), strict=True))
         outputs = []
         for i, (images, targets) in enumerate(parts):
-            _copy(before, averages)
+            _copy(before, kept)
             share = len(images) / len(x)
             with nullcontext() if i == len(parts) - 1 else self.unsynced():
                 found = self.forward(images)

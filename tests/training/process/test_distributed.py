@@ -16,6 +16,7 @@ from forked import processes_of_a_run
 from tiny_runs import call, image_folder
 
 from bnrepro.config.errors import UsageError
+from bnrepro.norms import build_norm
 from bnrepro.training.batch_sizes import BatchSizes
 from bnrepro.training.process.distributed import World, environment_of_processes
 
@@ -186,8 +187,16 @@ def test_workers_that_cannot_be_shared_are_refused() -> None:
         World(0, 3).check(BatchSizes(8, 32, 4))
 
 
+def test_a_norm_with_a_window_over_all_workers_is_refused() -> None:
+    """Each process would average over its own groups: another norm than in one process, without a word."""
+    with pytest.raises(UsageError, match=r"2 processes: this norm keeps a window .* train it in one process"):
+        World(0, 2).check_norms(build_norm("mabn", 1))
+    World(0, 2).check_norms(build_norm("brn", 1))
+    World().check_norms(build_norm("mabn", 1))
+
+
 def test_buffers_return_to_their_process_and_are_averaged_for_another_number() -> None:
-    model = torch.nn.BatchNorm1d(1)
+    model = build_norm("bn", 1)
     rows = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
     World(1, 2).scatter_buffers(model, rows)
     assert (model.running_mean.item(), model.running_var.item()) == (3.0, 30.0)
