@@ -18,12 +18,12 @@ from torch import Tensor
 
 from bnrepro.config.errors import Damaged
 from bnrepro.config.identity import config_hash
+from bnrepro.norms.batch_statistics import buffers_of_kind
 from bnrepro.rundir import schema
 from bnrepro.rundir.files import write_bytes
 from bnrepro.rundir.reading import open_regular
 from bnrepro.rundir.record import CHECKPOINT, Metrics, Record, parse_metrics, read_metrics
 from bnrepro.rundir.run_error import evaluated_epochs
-from bnrepro.training.process.distributed import running_buffers
 from bnrepro.training.session import Session
 
 CHECKSUM = "checksum"
@@ -144,7 +144,7 @@ def _check_tensors(path: Path, state: Mapping[str, Any], session: Session) -> No
         found["losses"], places["losses"] = state["position"].get("losses"), torch.empty(step)
     if state["buffers"] is not None:
         found["buffers"] = state["buffers"]
-        number = sum(buffer.numel() for buffer in running_buffers(model))
+        number = sum(buffer.numel() for buffer in buffers_of_kind(model, "averages"))
         places["buffers"] = torch.empty(len(state["buffers"]), number)
     for name, value in found.items():
         _check_tensor(path, name, value, places[name], finite=CHECKSUM not in state)
