@@ -21,7 +21,7 @@ from bnrepro.sweep.fork_server import fork_server
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
 from bnrepro.sweep.worker import Finished, Reported, Stopped, Task, work
-from bnrepro.training.failure import failed_result
+from bnrepro.training.outcome import failed_result
 
 STOP_SECONDS = 60.0
 """How long workers may take to write a checkpoint after Ctrl-C."""

@@ -24,7 +24,7 @@ from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
 from bnrepro.sweep.timing import Timing
 from bnrepro.sweep.view import View
-from bnrepro.training.failure import failed_result
+from bnrepro.training.outcome import failed_result
 from bnrepro.training.process.device import resolve_device
 
 

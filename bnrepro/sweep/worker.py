@@ -15,8 +15,8 @@ from typing import Any
 from bnrepro.config.errors import StorageError, UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.lock import exclusive
-from bnrepro.training.failure import failed_result
 from bnrepro.training.lockstep.group import Member, run_group
+from bnrepro.training.outcome import failed_result
 from bnrepro.training.process.device import resolve_device
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.progress import Progress

@@ -9,7 +9,7 @@ from tiny_runs import call, folder_overrides, image_folder, record, tiny_config,
 from bnrepro.config.errors import UsageError
 from bnrepro.rundir.files import write_json
 from bnrepro.rundir.result import read_result, result_head, write_result
-from bnrepro.training.failure import failed_result
+from bnrepro.training.outcome import failed_result
 
 RESULT_KEYS = {
     *("schema", "status", "norm", "batch_size", "seed", "protocol", "workers", "sgd_batch_size"),

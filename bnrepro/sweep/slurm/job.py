@@ -23,8 +23,8 @@ from bnrepro.rundir.lock import exclusive
 from bnrepro.rundir.result import is_over, read_result, result_head, write_result
 from bnrepro.sweep.slurm.jobs import owners, read_jobs
 from bnrepro.sweep.worker import Task
-from bnrepro.training.failure import failed_result
 from bnrepro.training.lockstep.group import Member, run_group
+from bnrepro.training.outcome import failed_result
 from bnrepro.training.process.distributed import World, processes_of_run
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import run

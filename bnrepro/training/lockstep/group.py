@@ -14,15 +14,14 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset, load_data
 from bnrepro.rundir.record import Record, finished_result
 from bnrepro.rundir.result import read_result, result_head
-from bnrepro.training.failure import failed_result, record_failure
 from bnrepro.training.lockstep.stacked import Lockstep
-from bnrepro.training.open_run import Run, stop_while_waiting
+from bnrepro.training.outcome import failed_result, record_failure
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.environment import environment
-from bnrepro.training.process.interrupt import Interrupted, StopFlag
+from bnrepro.training.process.interrupt import Interrupted, StopFlag, stop_while_waiting
 from bnrepro.training.progress import Report, no_report
-from bnrepro.training.run import run
+from bnrepro.training.run import Run, run
 from bnrepro.training.session import Session
 from bnrepro.training.trainer import Chunk, Diverged
 

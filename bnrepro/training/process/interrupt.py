@@ -1,4 +1,4 @@
-"""A wish to stop, which the loop grants after the step under way."""
+"""A wish to stop, which training grants after the chunk of steps under way."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from bnrepro.data.waiting import StoppedWaiting, stoppable
 
 
 class Interrupted(Exception):
@@ -39,6 +41,16 @@ def stop_on_signals(*signals: signal.Signals) -> Iterator[StopFlag]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_while_waiting(stop: StopFlag) -> Iterator[None]:
+    """Grants the wish also where the block waits for data that does not come. Raises `Interrupted`."""
+    try:
+        with stoppable(lambda: stop.wanted):
+            yield
+    except StoppedWaiting:
+        raise Interrupted from None
 
 
 @contextmanager

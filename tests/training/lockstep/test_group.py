@@ -92,13 +92,18 @@ def test_a_seed_that_diverges_leaves_the_others_as_they_are(tmp_path, monkeypatc
     class OneBad(Lockstep):
         def __init__(self, sessions):
             super().__init__(sessions)
-            with torch.no_grad():
-                next(sessions[1].trainer.model.parameters()).fill_(float("nan"))
+            self.weight = next(sessions[1].trainer.model.parameters())
+
+        def train_epoch(self, positions, pause):
+            if positions[0].epoch == 1:
+                with torch.no_grad():
+                    self.weight.fill_(float("nan"))
+            return super().train_epoch(positions, pause)
 
     monkeypatch.setattr("bnrepro.training.lockstep.group.Lockstep", OneBad)
     results = group(tmp_path / "bad", (0, 1, 2))
     assert [result["status"] for result in results] == ["completed", "diverged", "completed"]
-    assert "at step 0 (epoch 1)" in results[1]["message"]
+    assert "(epoch 2)" in results[1]["message"]
     assert results[1]["error"]["running"] == pytest.approx(90)
     for seed in ("s0", "s2"):
         assert record(tmp_path / "bad" / seed) == record(tmp_path / "well" / seed)

@@ -1,4 +1,4 @@
-"""A run that ends without a number: what its `result.json` says, and the traceback beside it."""
+"""How a run ends: `result.json` of one that completed, diverged or failed, and the traceback of the last."""
 
 from __future__ import annotations
 
@@ -11,13 +11,53 @@ from typing import Any
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
+from bnrepro.config.validate import STATISTICS
 from bnrepro.norms import find_factory, traits_of
-from bnrepro.rundir.record import Record
+from bnrepro.rundir.record import Metrics, Record
 from bnrepro.rundir.result import result_head
+from bnrepro.rundir.run_error import last_errors, run_error
 from bnrepro.training.batch_sizes import batch_sizes
+from bnrepro.training.position import Position
+from bnrepro.training.process.device import peak_memory_bytes
+from bnrepro.training.session import Session
+from bnrepro.training.trainer import Diverged
 
 DEBUG = "BNREPRO_DEBUG"
 """An environment variable: 1 prints the traceback of what failed."""
+
+
+def ended_result(
+    session: Session, position: Position, metrics: Sequence[Metrics], diverged: Diverged | None
+) -> dict[str, Any]:
+    """`result.json` of a run that has trained to its end, or until it diverged: then its error is chance."""
+    config, sizes = session.config, session.sizes
+    asks, norm_batch_size = session.traits, session.evaluator.norm_batch_size
+    last: dict[str, list[float]] = {}
+    if diverged:
+        names = STATISTICS if asks.batch_statistics else STATISTICS[:1]
+        error = dict.fromkeys(names, session.task.chance(len(session.dataset.classes)))
+    else:
+        last = last_errors(metrics, config.epochs)
+        error = run_error(last)
+    steps = position.epoch * session.trainer.steps_per_epoch + position.step
+    return {
+        **result_head(config),
+        "status": "diverged" if diverged else "completed",
+        "workers": sizes.workers,
+        "sgd_batch_size": sizes.sgd_batch_size,
+        "norm_batch_size": norm_batch_size if asks.batch_statistics else None,
+        "data": session.dataset.name,
+        "skipped_files": list(session.dataset.skipped),
+        "error": error,
+        "last_errors": last,
+        "train_error": metrics[-1]["train_error"] if metrics else None,
+        "wall_seconds": position.train_seconds + position.evaluation_seconds,
+        "train_seconds": position.train_seconds,
+        "evaluation_seconds": position.evaluation_seconds,
+        "images_per_second": steps * sizes.sgd_batch_size / max(position.train_seconds, 1e-9),
+        "peak_memory_bytes": peak_memory_bytes(session.device),
+        "message": str(diverged or ""),
+    }
 
 
 def record_failure(
