@@ -15,11 +15,11 @@ LONGEST = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 """Bytes of a path in which the server's socket finds room: the system takes 107 (unix(7))."""
 
 
-def fork_server(config: RunConfig) -> ForkServerContext:
+def fork_server(config: RunConfig, steps: int) -> ForkServerContext:
     """Starts processes from a server that has loaded what a run needs, and does nothing else.
 
-    A new one takes no time, and inherits neither this process's threads nor its files. Raises `UsageError`
-    where the server's socket has no room.
+    `steps`: of the longest run. A new one takes no time, and inherits neither this process's threads nor its
+    files. Raises `UsageError` where the server's socket has no room.
     """
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > LONGEST:
@@ -28,5 +28,5 @@ def fork_server(config: RunConfig) -> ForkServerContext:
             f"{LONGEST} bytes, as TMPDIR=/tmp"
         )
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preloaded(config))
+    context.set_forkserver_preload(preloaded(config, steps))
     return context

@@ -70,7 +70,8 @@ class Pool:
         self._queue = deque(longest_first(groups))
         if not groups:
             return self._results
-        self._context = fork_server(groups[0][0].config)
+        steps = max(cell.steps for cells in groups for cell in cells)
+        self._context = fork_server(groups[0][0].config, steps)
         try:
             for index in range(min(self._jobs, len(groups))):
                 self._workers.append(self._start(index % self._gpus if self._gpus else None))

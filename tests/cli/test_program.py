@@ -1,7 +1,5 @@
 """A user would wait for `--help`, or not know what a call has done."""
 
-import json
-import resource
 import subprocess
 import sys
 
@@ -10,56 +8,6 @@ import yaml
 from tiny_runs import call
 
 import bnrepro
-
-HEAVY = (
-    "torch",
-    "torchvision",
-    "hydra",
-    "omegaconf",
-    "pandas",
-    "matplotlib",
-    "scipy",
-    "sklearn",
-    "tensorboard",
-)
-HELP = f"""
-import contextlib, io, json, sys
-import typer
-from bnrepro.cli import app, main
-def calls(command, words=()):
-    yield words
-    for name, below in getattr(command, "commands", {{}}).items():
-        yield from calls(below, (*words, name))
-called = [*calls(typer.main.get_command(app))]
-for words in called:
-    sys.argv = ["bnrepro", *words, "--help"]
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
-        main()
-    assert "Usage: bnrepro" in out.getvalue(), out.getvalue()
-print(json.dumps([[" ".join(words) for words in called], [n for n in {HEAVY!r} if n in sys.modules]]))
-"""
-BARE = "import typer; app = typer.Typer(); app.command()(lambda: None); app(['--help'])"
-OURS = "import sys; sys.argv = ['bnrepro', '--help']; from bnrepro.cli import main; main()"
-
-
-def test_help_imports_nothing_that_takes_seconds():
-    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
-    commands, imported = json.loads(done.stdout)
-    assert {"train", "sweep batch-size", "plot", "status", "show-config", "bench"} <= {*commands}
-    assert imported == []
-
-
-def processor_seconds(program: str) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def test_help_takes_at_most_0_3_s_more_than_a_bare_typer_app():
-    """In processor seconds, which a busy machine does not stretch; the best of three."""
-    bare, ours = (min(processor_seconds(program) for _ in range(3)) for program in (BARE, OURS))
-    assert ours - bare <= 0.3
 
 
 def test_version():

@@ -14,6 +14,6 @@ def test_a_temporary_folder_with_too_long_a_path_is_said_in_a_line(monkeypatch):
     longest = "/" + "ä" * (LONGEST // 2)
     monkeypatch.setattr(tempfile, "tempdir", longest + "xx")
     with pytest.raises(UsageError, match=rf"^TMPDIR=/ä+xx: .* at most {LONGEST} bytes"):
-        fork_server(compose_config(["device=cpu"]))
+        fork_server(compose_config(["device=cpu"]), steps=1)
     monkeypatch.setattr(tempfile, "tempdir", longest[: LONGEST // 2])
-    assert fork_server(compose_config(["device=cpu"])).get_start_method() == "forkserver"
+    assert fork_server(compose_config(["device=cpu"]), steps=1).get_start_method() == "forkserver"
