@@ -15,11 +15,15 @@ GROUPS = sorted(path.name for path in config_directory().iterdir() if path.is_di
 CHOICES = [(group, choice) for group in GROUPS for choice in choices(group)]
 
 
+VARIANTS = {"fixed_sgd_64": "fixed_sgd"}
+"""Choices that are another one with other sizes."""
+
+
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_every_choice_of_every_group_composes(group, choice):
     config = compose_config([f"{group}={choice}"])
     named = config.experiment if group == "experiment" else to_dict(config)[group]["name"]
-    assert named == choice
+    assert named == VARIANTS.get(choice, choice)
 
 
 def test_the_tree_has_the_groups_of_the_design():
@@ -37,7 +41,7 @@ def test_every_norm_and_model_of_the_package_has_its_yaml():
 def test_every_experiment_composes_with_every_protocol(experiment, protocol):
     config = compose_config([f"experiment={experiment}", f"protocol={protocol}"])
     assert config.experiment == experiment
-    assert config.protocol.name == protocol
+    assert config.protocol.name == VARIANTS.get(protocol, protocol)
     assert config.sweep.norms and config.sweep.batch_sizes and config.sweep.seeds
 
 

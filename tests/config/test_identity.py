@@ -30,7 +30,7 @@ def test_what_can_change_a_number_is_in_the_hash_and_in_the_difference(override)
     "override",
     [
         *("tensorboard=false", "launcher.jobs=3", "sweep.seeds=[1,2]", "checkpoint.every_minutes=1"),
-        *("data.cache_dir=/elsewhere", "data.memory_budget_gb=1", "experiment=digits", "data.download=true"),
+        *("data.cache_dir=/elsewhere", "data.memory_budget_gb=1", "data.download=true"),
     ],
 )
 def test_what_cannot_change_a_number_is_not(override):

@@ -33,7 +33,7 @@ def log(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     executable(tree / ".venv" / "bin" / "bnrepro", BNREPRO)
     (tree / ".venv" / "bin" / "python").symlink_to(sys.executable)
     monkeypatch.setenv("FAKE_LOG", str(path))
-    monkeypatch.setenv("FAKE_LAST", "bnrepro plot results/runs/digits-coupled\n")
+    monkeypatch.setenv("FAKE_LAST", "bnrepro plot results/runs/digits-fixed_sgd\n")
     return path
 
 
@@ -42,7 +42,7 @@ def calls(log: Path) -> list[list[str]]:
 
 
 SWEEP = ["sweep", "batch-size"]
-PLOT = ["plot", "--", "results/runs/digits-coupled"]
+PLOT = ["plot", "--", "results/runs/digits-fixed_sgd"]
 
 
 def test_default_is_the_digits_experiment(script: Script, log: Path) -> None:
@@ -65,8 +65,8 @@ def test_an_experiment_of_the_users_replaces_the_default(script: Script, log: Pa
 def test_it_ends_by_saying_where_everything_is(script: Script, log: Path) -> None:
     output = script("reproduce.sh").stdout
     for name in ("figure.png", "table.csv", "cells/*/tensorboard"):
-        assert f"results/runs/digits-coupled/{name}" in output
-    assert "tensorboard --logdir results/runs/digits-coupled" in output.replace("\\ ", " ")
+        assert f"results/runs/digits-fixed_sgd/{name}" in output
+    assert "tensorboard --logdir results/runs/digits-fixed_sgd" in output.replace("\\ ", " ")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,23 @@ def test_a_failed_cell_still_gives_a_figure_and_exit_1(script: Script, log: Path
     assert done.returncode == 1
     assert calls(log)[1] == PLOT
     assert "Some cells failed" in done.stdout
+
+
+ONE_VALUE = "ValueError: Expected more than 1 value per channel when training, got input size [1, 64, 1, 1]"
+
+
+@pytest.mark.parametrize(
+    ("messages", "status"), [([ONE_VALUE] * 2, 0), ([ONE_VALUE, "the memory is full"], 1)]
+)
+def test_batch_norm_without_variance_is_what_the_figure_shows(
+    script: Script, log: Path, tmp_path: Path, messages: list[str], status: int
+) -> None:
+    """The first command of a newcomer would end as if something were broken."""
+    rows = ["norm,status,message", "bn,completed,", *(f'bn,failed,"{message}"' for message in messages)]
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    done = script("reproduce.sh", FAKE_STATUS="1", FAKE_LAST=f"bnrepro plot {shlex.quote(str(tmp_path))}\n")
+    assert done.returncode == status
+    assert ("Some cells failed" in done.stdout) is (status == 1)
 
 
 @pytest.mark.parametrize("status", [2, 130])

@@ -30,6 +30,9 @@ def over(key, *values, overrides=(), norms=("bn", "gn"), seeds=(0, 1), images=IM
 
 def old_plan() -> Plan:
     overrides = ["experiment=digits", "protocol=fixed_sgd", "norm.momentum=0.2", "epochs=3"]
+    # what the experiment was then
+    overrides += ["model.first_stride=1", "data.test_images=360", "optimizer.base_lr=0.8", "sweep.seeds=[0]"]
+    overrides += ["sweep.batch_sizes=[1,2,4,8,16,32,64,128,256]"]
     return plan_sweep(
         [*overrides, "sweep.reference=wu_he_2018"], Axes(("bn", "gn"), (4, 256), (0, 1)), IMAGES
     )
@@ -159,7 +162,7 @@ def test_values_may_grow_and_another_axis_is_refused(tmp_path):
 def test_every_axis_has_a_default_directory_of_its_own():
     config = compose_config(["experiment=digits"])
     names = [default_directory(config, make_axis(key, (1,))).name for key in ("batch_size", "epochs")]
-    assert names == ["digits-coupled", "digits-coupled-epochs"]
+    assert names == ["digits-fixed_sgd", "digits-fixed_sgd-epochs"]
 
 
 @pytest.mark.parametrize(
