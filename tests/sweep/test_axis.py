@@ -52,7 +52,8 @@ def test_a_sweep_over_batch_sizes_is_written_as_ever():
         return kept
 
     new["base"] = without_newer(new["base"])
-    new["base"]["sweep"] = old["base"]["sweep"]  # the experiment's axes, which others replace
+    # the experiment is another one by now, and the plan is given what it was
+    new["base"]["sweep"], new["overrides"] = old["base"]["sweep"], old["overrides"]
     assert json.dumps(new, indent=2, ensure_ascii=False) + "\n" == OLD.read_text()
 
 
