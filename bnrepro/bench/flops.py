@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from bnrepro.bench.ours import prepare
+from bnrepro.bench.images import bench_images
 from bnrepro.bench.processes import Speed
 from bnrepro.config.schema import RunConfig
+from bnrepro.training.batch_sizes import batch_sizes
 from bnrepro.training.process.device import peak_memory_bytes, prepare_device
+from bnrepro.training.session import build_network, norm_layers
+from bnrepro.training.speed.estimate import estimate
 from bnrepro.training.speed.timing import time_steps
 
 SIDE = {"cpu": 1024, "cuda": 8192}
@@ -20,12 +22,15 @@ WARM_UP_SECONDS = 0.2
 
 def flop_per_image(config: RunConfig) -> float:
     """Of a training step's convolutions and matrix products, forward and backward (a multiply-add is 2)."""
-    session = prepare(config)
-    trainer = session.trainer
-    x, y = next(trainer.feed.train_batches(session.table(0), [slice(0, trainer.sgd_batch_size)]))
-    with FlopCounterMode(display=False) as counter:
-        trainer.plain.gradients(x, y)
-    return counter.get_total_flops() / trainer.sgd_batch_size
+    images = bench_images(config.data)
+    sizes = batch_sizes(config.protocol, config.batch_size)
+    height, width, channels = images.train.stored.shape[1:]
+    counted = estimate(
+        lambda: build_network(config, norm_layers(config, sizes), images),
+        (channels, height, width),
+        sizes.sgd_batch_size,
+    )
+    return counted.flops_per_image
 
 
 def matrix_products(config: RunConfig, seconds: float, start: Callable[[], object]) -> Speed:

@@ -14,13 +14,13 @@ from typing import Any
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import FORMAT, Chunk, Source, cache_folder, cached, check_budget
+from bnrepro.data.decode import JPEG_SUFFIXES
 from bnrepro.data.folder_tree import FolderTree, scan_tree
 from bnrepro.data.image_folder import Size, load_tree
 from bnrepro.data.registry import Dataset, refuse_keys, register
 from bnrepro.data.resident import ResidentDataset
 from bnrepro.data.stored import locked
 
-JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif")
 SIDE = 32
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import Progress
 
+JPEG_SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif")
 TASK = 64
 """Files that a thread decodes in one go."""
 BLOCK = 32 * TASK

@@ -103,10 +103,8 @@ def _scan_split(root: Path, folder: str, classes: tuple[str, ...]) -> FolderSpli
     states: list[str] = []
     labels: list[int] = []
     for label, class_name in enumerate(classes):
-        try:
-            files = sorted(_files(root / folder / class_name, f"{folder}/{class_name}"))
-        except OSError as error:
-            raise refuse(Path(error.filename), f"cannot be read ({error.strerror})") from error
+        found = files_below(root, f"{folder}/{class_name}", {})
+        files = sorted((name, _state(entry)) for name, entry in found)
         if not files:
             raise refuse(root / folder / class_name, "holds no image")
         names += [name for name, _ in files]
@@ -115,17 +113,25 @@ def _scan_split(root: Path, folder: str, classes: tuple[str, ...]) -> FolderSpli
     return FolderSplit(names, states, labels)
 
 
-def _files(folder: Path | str, prefix: str) -> Iterator[tuple[str, str]]:
-    """Name and state of all files below `folder`, through links too; dot names are left out."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = f"{prefix}/{entry.name}"
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _files(entry.path, name)
-            else:
-                yield name, _state(entry)
+def files_below(root: Path, folder: str, times: dict[str, int]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every file below `folder`, through links too: its name relative to `root`, and its entry.
+
+    Dot names are left out. `times` gets when each folder changed. Raises `UsageError` for one that cannot be
+    read.
+    """
+    try:
+        times[folder] = (root / folder).stat().st_mtime_ns
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}"
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    yield from files_below(root, name, times)
+                else:
+                    yield name, entry
+    except OSError as error:
+        raise refuse(root / folder, f"cannot be read ({error.strerror})") from error
 
 
 def _state(entry: os.DirEntry[str]) -> str:

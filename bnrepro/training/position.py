@@ -32,10 +32,10 @@ class Position:
         self._wrong.append(wrong)
         self.step = step
 
-    def losses(self, first: int = 0) -> Tensor:
-        """The loss of every step of the epoch under way, from step `first` on."""
+    def losses(self) -> Tensor:
+        """The loss of every step of the epoch under way so far."""
         self._losses = [torch.cat(self._losses)]
-        return self._losses[0][first:]
+        return self._losses[0]
 
     def wrong(self) -> int:
         """Training images of the epoch under way that were misclassified."""

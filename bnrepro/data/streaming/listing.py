@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,19 @@ import torch
 from torch import Tensor
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.folder_tree import check_same_classes, class_names, evaluation_folder, refuse
+from bnrepro.data.decode import JPEG_SUFFIXES
+from bnrepro.data.folder_tree import (
+    check_same_classes,
+    class_names,
+    evaluation_folder,
+    files_below,
+    refuse,
+)
 from bnrepro.data.stored import META, Unfit, open_or_build
 from bnrepro.data.streaming.devkit import flat_labels, is_flat
 from bnrepro.data.streaming.names import FileNames
 
-SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+SUFFIXES = (*JPEG_SUFFIXES, ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 FORMAT = 2
 """Part of every key: goes up when the meaning of the files changes."""
 
@@ -108,24 +114,11 @@ def _scan_classes(
 
 
 def _files(root: Path, folder: str, folders: dict[str, int]) -> Iterator[str]:
-    """All files below `folder`, relative to the root; dot names are left out."""
-    try:
-        folders[folder] = (root / folder).stat().st_mtime_ns
-        with os.scandir(root / folder) as entries:
-            for entry in entries:
-                name = f"{folder}/{entry.name}"
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    yield from _files(root, name, folders)
-                elif not entry.name.lower().endswith(SUFFIXES):
-                    raise refuse(
-                        root / name, f"has no image's name ({', '.join(SUFFIXES)}): rename or remove it"
-                    )
-                else:
-                    yield name
-    except OSError as error:
-        raise refuse(root / folder, f"cannot be read ({error.strerror})") from error
+    """All images below `folder`, relative to the root."""
+    for name, _ in files_below(root, folder, folders):
+        if not name.lower().endswith(SUFFIXES):
+            raise refuse(root / name, f"has no image's name ({', '.join(SUFFIXES)}): rename or remove it")
+        yield name
 
 
 def _is_fresh(root: Path, there: dict[str, Any]) -> bool:

@@ -19,15 +19,15 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.decode import to_rgb
+from bnrepro.data.decode import JPEG_SUFFIXES, to_rgb
 from bnrepro.data.folder_tree import refuse
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.decoder import JPEG, resized_shape
+from bnrepro.rundir.files import storing, write_bytes, write_json
 
 QUALITY = 95
 MARK = "prepared.json"
 """In the root of a copy: how it was made, and whether all of it is there."""
-JPEG_SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif")
 SAMPLED = 64
 """Files that the space is estimated from."""
 MARGIN = 1.1
@@ -76,24 +76,20 @@ def prepare(dataset: StreamedDataset, out: Path, size: int) -> None:
     """Write a copy of all images to `out`, `train/<class>/…` and `val/<class>/…`, resized.
 
     The shorter side is at most `size`; smaller JPEGs are copied as they are. The same command continues an
-    interrupted one: a file that is there is whole. Raises `UsageError` where the disk is too small or cannot
-    be written, `out` holds another copy, or files are broken (all are read first, the first of them named).
+    interrupted one: a file that is there is whole. Raises `UsageError` where the disk is too small, `out`
+    holds another copy, or files are broken (all are read first, the first of them named), and `StorageError`
+    where `out` cannot be written.
     """
     jobs = _Jobs(dataset, out)
-    try:
+    with storing(out):
         _open_copy(out, size)
         left = [i for i, job in enumerate(jobs) if not job.target.exists()]
         _check_space(jobs, left, size)
         broken = _convert_all(jobs, left, size)
-    except OSError as error:
-        raise UsageError(
-            f"--out {out}: {error.filename or out} cannot be written ({error.strerror}); mend that and start "
-            "the same command again, or choose another folder"
-        ) from error
     if broken:
         files = "; ".join(broken[:SHOWN])
         more = f" and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-        raise UsageError(f"data.root: {len(broken)} files are no readable images: {files}{more}; mend them")
+        raise UsageError(f"data.root: {len(broken)} files are not images: {files}{more}; repair them")
     _check_counts(jobs)
     _write_mark(out, {"size": size, "quality": QUALITY, "images": len(jobs), "complete": True})
 
@@ -127,9 +123,7 @@ def _open_copy(out: Path, size: int) -> None:
 
 
 def _write_mark(out: Path, mark: dict[str, Any]) -> None:
-    partial = out / f".{MARK}.tmp"
-    partial.write_text(json.dumps(mark) + "\n")
-    partial.replace(out / MARK)
+    write_json(out / MARK, mark)
 
 
 def _check_space(jobs: _Jobs, left: Sequence[int], size: int) -> None:
@@ -176,9 +170,7 @@ def _convert(job: _Job, size: int) -> str | None:
     except Exception as error:
         return f"{job.source} ({error})".replace("\n", " ")
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.target.with_name(f".{job.target.name}.tmp")
-    partial.write_bytes(data)
-    partial.replace(job.target)
+    write_bytes(job.target, data)
     return None
 
 

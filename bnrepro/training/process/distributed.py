@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms.batch_statistics import buffers_of_kind
+from bnrepro.norms.processes import average_over_processes
 from bnrepro.training.batch_sizes import BatchSizes
 
 T = TypeVar("T")
@@ -35,7 +36,6 @@ class World:
 
     rank: int = 0
     size: int = 1
-    local_rank: int = 0
 
     @property
     def is_main(self) -> bool:
@@ -66,9 +66,7 @@ class World:
     def mean_(self, *tensors: Tensor) -> None:
         """Replace each by its mean over the processes."""
         if self.size > 1:
-            self.sum_(*tensors)
-            for tensor in tensors:
-                tensor /= self.size
+            average_over_processes(*tensors)
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
         """Each flag as true everywhere if it is true anywhere: all processes decide alike."""
@@ -210,7 +208,7 @@ def processes_of_run() -> Iterator[World]:
     else:
         dist.init_process_group("gloo", timeout=TIMEOUT)
     try:
-        yield World(int(found["RANK"]), int(found["WORLD_SIZE"]), local_rank)
+        yield World(int(found["RANK"]), int(found["WORLD_SIZE"]))
     finally:
         dist.destroy_process_group()
         gc.collect()  # DistributedDataParallel is a cycle, and holds the group

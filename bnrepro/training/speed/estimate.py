@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from bnrepro.training.task import CLASSES
 
 OPTIMIZER_COPIES = 3
 """Parameter, gradient and momentum."""
@@ -51,7 +52,7 @@ def estimate(make_model: Callable[[], nn.Module], shape: tuple[int, ...], images
 
     counter = FlopCounterMode(display=False)
     with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        F.cross_entropy(model(x), labels).backward()
+        CLASSES.loss(model(x), labels, "mean").backward()
     return Estimate(
         parameters=sum(p.numel() for p in model.parameters()),
         flops_per_image=counter.get_total_flops() / images,

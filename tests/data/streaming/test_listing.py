@@ -1,5 +1,6 @@
 """What a user with a folder that is not quite right is told, and that a million files are listed once."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -101,14 +102,14 @@ def test_a_side_without_permission_is_named(root, cache, monkeypatch, side):
 
 
 def test_a_folder_without_permission_is_named(root, cache, monkeypatch):
-    scandir = module.os.scandir
+    scandir = os.scandir
 
     def denied(path):
         if str(path).endswith("n00000002"):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
-    monkeypatch.setattr(module.os, "scandir", denied)
+    monkeypatch.setattr(os, "scandir", denied)
     message = refused(root, cache)
     assert "n00000002" in message
     assert "Permission denied" in message

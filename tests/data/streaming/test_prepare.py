@@ -12,10 +12,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bnrepro.cli import app
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import StorageError, UsageError
 from bnrepro.data import load_data
 from bnrepro.data.streaming import prepare as module
 from bnrepro.data.streaming.prepare import convert, prepare
+from bnrepro.rundir import files as files_of_ours
 
 SIZE = 24
 
@@ -80,7 +81,7 @@ def test_broken_files_are_all_named_and_the_copy_stays_unfinished(copy):
     shutil.rmtree(out)
     for name in ("train/n00000001/0.JPEG", "val/n00000002/2.JPEG"):
         (root / name).write_bytes((root / name).read_bytes()[:-200])
-    with pytest.raises(UsageError, match=r"2 files are no readable images: .*0\.JPEG .*2\.JPEG"):
+    with pytest.raises(UsageError, match=r"2 files are not images: .*0\.JPEG .*2\.JPEG"):
         copy()
     assert not json.loads((out / "prepared.json").read_text())["complete"]
 
@@ -114,11 +115,15 @@ def test_a_full_disk_is_noticed_before(copy, monkeypatch):
 
 @pytest.mark.parametrize(("number", "reason"), [(28, "No space left"), (13, "Permission denied")])
 def test_a_disk_that_cannot_be_written_is_named(copy, tmp_path, monkeypatch, number, reason):
-    def refuse(path, data):
-        raise OSError(number, reason, str(path))
+    create = files_of_ours.create
 
-    monkeypatch.setattr(module.Path, "write_bytes", refuse)
-    with pytest.raises(UsageError, match=rf"copy/.*JPEG.* cannot be written \({reason}\).*same command"):
+    def refuse(path):
+        if path.parent != tmp_path / "copy":
+            raise OSError(number, reason, str(path))
+        return create(path)
+
+    monkeypatch.setattr(files_of_ours, "create", refuse)
+    with pytest.raises(StorageError, match=rf"copy/.*JPEG.* cannot be written \({reason}\).*same command"):
         copy()
     monkeypatch.undo()
     root, out = copy()
