@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
 from bnrepro.config.convert import check_options, to_dataclass, unknown_key
 from bnrepro.config.errors import UsageError, one_line, shortened, shown
+from bnrepro.config.files import choices, find_file, groups, read_config_file
 from bnrepro.config.overrides import Change, Choice, apply, parse, quoted
 from bnrepro.config.paths import config_directory
 from bnrepro.config.schema import RunConfig
@@ -42,16 +42,39 @@ def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> 
     return config
 
 
-def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]:
-    """The config as nested dicts, before it is checked against the schema."""
+def comments_of(overrides: Sequence[str], config_dir: Path | None = None) -> dict[str, str]:
+    """What the YAML files of this config say of its keys: dotted key of the schema -> comment."""
+    _, names = _composed(_chosen(_parsed(overrides, config_dir), config_dir), config_dir)
+    found = dict(read_config_file(config_directory() / "config.yaml").comments)
+    for group, name in names.items():
+        path = find_file(group, str(name), config_dir)
+        if path is None or group == "experiment":
+            continue
+        for key, comment in read_config_file(path).comments.items():
+            is_option = group in OPEN_GROUPS and key not in OPEN_GROUPS[group]
+            found[f"{group}.options.{key}" if is_option else f"{group}.{key}"] = comment
+    experiment = find_file("experiment", str(names.get("experiment")), config_dir)
+    return found | (read_config_file(experiment).comments if experiment else {})
+
+
+def _parsed(overrides: Sequence[str], config_dir: Path | None) -> list[Choice | Change]:
     if config_dir is not None and not config_dir.is_dir():
         raise UsageError(f"--config-dir {config_dir}: no such directory")
     known = groups(config_dir)
-    read = [parse(override, known) for override in overrides]
+    return [parse(override, known) for override in overrides]
+
+
+def _chosen(read: Sequence[Choice | Change], config_dir: Path | None) -> dict[str, str | None]:
     chosen = {choice.group: choice.name for choice in read if isinstance(choice, Choice)}
     for group, name in chosen.items():
         _check_choice(group, name, config_dir)
-    values, names = _composed(chosen, config_dir)
+    return chosen
+
+
+def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]:
+    """The config as nested dicts, before it is checked against the schema."""
+    read = _parsed(overrides, config_dir)
+    values, names = _composed(_chosen(read, config_dir), config_dir)
     apply(values, [change for change in read if isinstance(change, Change)])
     values = _resolved(values)
     for group, fixed in OPEN_GROUPS.items():
@@ -64,22 +87,6 @@ def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]
             "a norm's name is that of its file"
         )
     return values
-
-
-def groups(config_dir: Path | None = None) -> set[str]:
-    """The names of the config groups, ours and the user's."""
-    roots = [config_directory(), *([config_dir] if config_dir else [])]
-    return {path.name for root in roots for path in root.iterdir() if path.is_dir()}
-
-
-def choices(group: str, config_dir: Path | None = None) -> list[str]:
-    """The choices of a config group, ours and the user's: its YAML files, but `_base` and the like."""
-    found = set()
-    for root in (config_directory(), config_dir):
-        if root is not None:
-            paths = (path.relative_to(root / group) for path in (root / group).rglob("*.yaml"))
-            found |= {path.with_suffix("").as_posix() for path in paths if not path.name.startswith("_")}
-    return sorted(found)
 
 
 def norm_options(name: str, config_dir: Path | None = None) -> list[str]:
@@ -161,25 +168,10 @@ def _check_names(group: str, values: Mapping[str, Any], template: Mapping[str, A
 
 def _template(group: str, names: Mapping[str, Any], config_dir: Path | None) -> dict[str, Any]:
     """The YAML of a choice: its keys are the options there are."""
-    name = names.get(group)
-    for root in (config_directory(), config_dir):
-        if root is not None and (path := root / group / f"{name}.yaml").is_file():
-            return read_yaml(path)
-    raise UsageError(
-        f"{group}={shown(name)}: no such choice; choices: {', '.join(choices(group, config_dir))}"
-    )
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys of a group's file, with those of the files beside it that its `defaults` name."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: must hold keys and values")
-    parts = [part for part in values.pop("defaults", []) if isinstance(part, str) and part != "_self_"]
-    below: dict[str, Any] = {}
-    for part in parts:
-        below |= read_yaml(path.with_name(f"{part}.yaml"))
-    return below | values
+    path = find_file(group, str(names.get(group)), config_dir)
+    if path is None:
+        raise UsageError(
+            f"{group}={shown(names.get(group))}: no such choice; choices: "
+            f"{', '.join(choices(group, config_dir))}"
+        )
+    return read_config_file(path).values

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bnrepro.config.compose import choices, compose_config, norm_options
+from bnrepro.config.compose import compose_config, norm_options
 from bnrepro.config.convert import to_dict
+from bnrepro.config.files import choices
 from bnrepro.config.paths import config_directory
 from bnrepro.models import MODELS
 from bnrepro.norms import NORMS

@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from bnrepro.config.compose import choices, compose_config
+from bnrepro.config.compose import compose_config
 from bnrepro.config.errors import UsageError
+from bnrepro.config.files import choices
 from bnrepro.data import DATA, load_data, register
 
 

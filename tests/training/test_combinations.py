@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_runs import folder_overrides, image_folder, tiny_config
 
-from bnrepro.config.compose import choices
+from bnrepro.config.files import choices
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import load_data
 from bnrepro.training.position import Position

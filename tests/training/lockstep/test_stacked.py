@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_runs import tiny_config
 
-from bnrepro.config.compose import choices
+from bnrepro.config.files import choices
 from bnrepro.data import load_data
 from bnrepro.data.resident import ResidentFeed
 from bnrepro.norms import NORMS, traits_of

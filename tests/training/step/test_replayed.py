@@ -13,7 +13,7 @@ import torch
 from tiny_runs import record, tiny_config, tiny_run
 from torch import nn
 
-from bnrepro.config.compose import choices
+from bnrepro.config.files import choices
 from bnrepro.data import load_data
 from bnrepro.training.lockstep.stacked import Lockstep
 from bnrepro.training.position import Position
