@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import bnrepro
-from bnrepro.cli import bench, cancel, data, plot, show_config, status, sweep, train
+from bnrepro.cli import bench, cancel, data, listing, plot, show_config, status, sweep, train
 from bnrepro.cli.ending import Program, run
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("plot")(plot.plot)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
 app.command("bench")(bench.bench)
+app.command("list")(listing.list_choices)
 app.command("show-config")(show_config.show_config)
 
 

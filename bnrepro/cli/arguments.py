@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bnrepro.cli import completion
 from bnrepro.config.errors import UsageError, shown
 from bnrepro.config.validate import impossible_path
 
@@ -38,6 +39,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="OVERRIDES",
+        autocompletion=completion.overrides,
         help="Hydra's: experiment=cifar10 norm=gn batch_size=4 optimizer.base_lr=0.05",
     ),
 ]

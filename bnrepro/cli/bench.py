@@ -40,6 +40,8 @@ def bench(
 ) -> None:
     """Training speed on this machine, beside the usual tutorial loop and the limit of the bare step.
 
+    Example: bnrepro bench --quick
+
     Without experiment= that of cifar10_quick; without data.root= on random images.
     """
     from bnrepro.sweep.plan import Axes

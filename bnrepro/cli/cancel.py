@@ -10,7 +10,10 @@ from bnrepro.cli.arguments import SweepDirectory
 def cancel(
     sweep_dir: SweepDirectory,
 ) -> None:
-    """Cancel a sweep's own Slurm jobs. What is finished stays; the sweep's command submits the rest again."""
+    """Cancel a sweep's own Slurm jobs. What is finished stays; the sweep's command submits the rest again.
+
+    Example: bnrepro cancel results/runs/digits-fixed_sgd
+    """
     from bnrepro.sweep.slurm.cancel import cancel_sweep
 
     cancelled = cancel_sweep(sweep_dir)

@@ -32,6 +32,8 @@ def prepare(
 ) -> None:
     """Write a resized copy (JPEG, quality 95), which decodes several times as fast, and check every image.
 
+    Example: bnrepro data prepare imagenet --root /data/imagenet
+
     The same command continues an interrupted one. Train on it with data.root=OUT; its random crops are cut
     from fewer pixels, and outputs say so.
     """

@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from bnrepro.cli.arguments import existing_directory, output_directory
+from bnrepro.cli.completion import references, words
+
+FORMATS = ("png", "svg", "pdf", "md", "tex")
 
 
 def plot(
@@ -24,7 +27,12 @@ def plot(
         ),
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Figures: png, svg, pdf; the table of effects: md, tex.")
+        str,
+        typer.Option(
+            "--format",
+            autocompletion=words(*FORMATS),
+            help="Figures: png, svg, pdf; the table of effects: md, tex.",
+        ),
     ] = "png,svg,pdf",
     statistics: Annotated[
         str,
@@ -33,7 +41,9 @@ def plot(
     reference: Annotated[
         str | None,
         typer.Option(
-            help="Published points to draw beside, as wu_he_2018; none.", show_default="experiment's"
+            autocompletion=references,
+            help="Published points to draw beside, as wu_he_2018; none.",
+            show_default="experiment's",
         ),
     ] = None,
     x_order: Annotated[
@@ -49,6 +59,8 @@ def plot(
     ] = None,
 ) -> None:
     """Draw error against batch size, and the learning curves; write table.csv, summary.csv and effects.csv.
+
+    Example: bnrepro plot results/runs/digits-fixed_sgd --format png,md
 
     Several sweeps share a figure where only norms, batch sizes and seeds differ.
     """

@@ -21,7 +21,10 @@ NUMBERS = ("steps", "epoch", "time left", "error")
 def status(
     sweep_dir: SweepDirectory,
 ) -> None:
-    """Each cell's state, progress and time left."""
+    """Each cell's state, progress and time left.
+
+    Example: bnrepro status results/runs/digits-fixed_sgd
+    """
     from collections import Counter
 
     from bnrepro.sweep.slurm.states import slurm_status

@@ -14,6 +14,7 @@ import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides, any_numbers, numbers, output_directory, texts
 from bnrepro.cli.columns import columns
+from bnrepro.cli.completion import choices_of
 from bnrepro.cli.notices import announce_skipped
 from bnrepro.cli.slurm import Gpus, Partition, Time, Wait, check_launcher, slurm_overrides, submit
 
@@ -30,7 +31,10 @@ def sweeps() -> None:
     """Train every cell of a grid."""
 
 
-Norms = Annotated[str | None, typer.Option(metavar="bn,gn,…", help="Default: the experiment's.")]
+Norms = Annotated[
+    str | None,
+    typer.Option(metavar="bn,gn,…", autocompletion=choices_of("norm"), help="Default: the experiment's."),
+]
 Seeds = Annotated[str | None, typer.Option(metavar="0,1,…", help="Default: the experiment's.")]
 Out = Annotated[
     Path | None,
@@ -43,7 +47,10 @@ Out = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the cells and estimate the time from a few timed steps.")
 ]
-Launcher = Annotated[str | None, typer.Option(metavar="local|slurm", help="Default: the config's.")]
+Launcher = Annotated[
+    str | None,
+    typer.Option(metavar="local|slurm", autocompletion=choices_of("launcher"), help="Default: the config's."),
+]
 Jobs = Annotated[
     str | None, typer.Option(metavar="auto|N", help="Runs side by side; auto: cores / threads, or GPUs.")
 ]
@@ -93,7 +100,10 @@ def batch_size(
     wait: Wait = False,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Train every (norm × batch size × seed) cell; the same command continues an interrupted sweep."""
+    """Train every (norm × batch size × seed) cell; the same command continues an interrupted sweep.
+
+    Example: bnrepro sweep batch-size experiment=digits --norms bn,gn --seeds 0,1,2
+    """
     asked = Asked(overrides, out, dry_run, launcher, jobs, lockstep, partition, time, gpus, wait, config_dir)
     _sweep(asked, norms, numbers("--batch-sizes", batch_sizes), seeds)
 
@@ -130,7 +140,10 @@ def over(
     wait: Wait = False,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Train every (norm × value of KEY × seed) cell, as `batch-size` does for batch sizes."""
+    """Train every (norm × value of KEY × seed) cell, as `batch-size` does for batch sizes.
+
+    Example: bnrepro sweep over optimizer.base_lr --values 0.1,0.2,0.4,0.8 experiment=digits --norms bn,gn
+    """
     asked = Asked(overrides, out, dry_run, launcher, jobs, lockstep, partition, time, gpus, wait, config_dir)
     _sweep(asked, norms, any_numbers("--values", values), seeds, key, scale)
 

@@ -28,7 +28,10 @@ def train(
     resume: Annotated[bool, typer.Option(help="Continue from the directory's checkpoint.")] = True,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Train and evaluate one run; the same command continues it, or prints its result."""
+    """Train and evaluate one run; the same command continues it, or prints its result.
+
+    Example: bnrepro train experiment=digits norm=gn batch_size=4
+    """
     from bnrepro.config.compose import compose_config
 
     config = compose_config(overrides or [], config_dir)

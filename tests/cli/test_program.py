@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
 import yaml
 from tiny_runs import call
 
 import bnrepro
+from bnrepro.cli import app
 
 
 def test_version():
@@ -73,6 +77,7 @@ def test_show_config_prints_yaml_that_says_it_all():
         (["status"], "missing argument 'SWEEP_DIR'; see bnrepro status --help"),
         (["data", "prepare", "x", "--root", ".", "--size", "abc"], "--size abc: "),
         (["train", "--out"], "option '--out' requires an argument"),
+        (["list", "foo"], "list foo: choices: norms"),
         (["status", "."], "is not a sweep directory"),
         (["plot", "."], "is not a sweep directory"),
     ],
@@ -89,3 +94,49 @@ def test_what_the_user_can_fix_is_one_line_and_exit_2_and_leaves_nothing(
     assert ended.err.count("\n") == 1
     assert words.casefold() in ended.err.casefold()
     assert list(tmp_path.rglob("*")) == [tmp_path / "file"]
+
+
+def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
+    def below(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+        inner = getattr(command, "commands", {})
+        if not inner:
+            yield words, command
+        for name, part in inner.items():
+            yield from below(part, (*words, name))
+
+    return below(typer.main.get_command(app), ())
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    commands(),
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "help",
+)
+def test_the_help_of_every_command_opens_with_an_example_of_it(words, command):
+    opening = command.help.split("\n\n")[1]
+    assert opening.startswith(f"Example: bnrepro {' '.join(words)}")
+    assert len(opening) <= 110
+
+
+@pytest.mark.parametrize(
+    ("kind", "some"),
+    [
+        ("norms", ["bn ", "gn ", "none "]),
+        ("models", ["resnet8 ", "resnet50 "]),
+        ("data", ["digits ", "imagenet "]),
+        ("experiments", ["digits ", "wu_he_2018 "]),
+        ("references", ["wu_he_2018 ", "he_2016 "]),
+    ],
+)
+def test_list_says_in_a_line_what_each_choice_is(kind, some):
+    ended = call("list", kind)
+    lines = ended.out.splitlines()
+    assert ended.code == 0
+    assert all(any(line.startswith(name) for line in lines) for name in some)
+    assert all(len(line.split("  ", 1)[1].strip()) > 10 for line in lines)
+
+
+def test_list_names_the_users_own(tmp_path):
+    (tmp_path / "norm").mkdir()
+    (tmp_path / "norm" / "mine.yaml").write_text("# A norm of mine.\nname: mine\nfactory: mine:make\n")
+    assert "mine        A norm of mine.\n" in call("list", "norms", "--config-dir", str(tmp_path)).out
