@@ -17,6 +17,8 @@ CANNOT_CHANGE_A_NUMBER = (
     "launcher",
     "sweep",
     "checkpoint",
+    "probes",
+    "probe_steps",
     "capture",  # replays the operations of the plain step
     "cuda_graph",  # its name in older configs
     "data.cache_dir",

@@ -183,3 +183,7 @@ class RunConfig:
     part of an SGD batch. Saves memory; changes neither statistics nor gradients."""
     lock: str = "on"
     """`on`: one process at a time on a directory; `off`: on a file system without locks."""
+    probes: tuple[str, ...] = ()
+    """What is measured inside the network while it trains: keys of `bnrepro.probes.PROBES`."""
+    probe_steps: tuple[int, ...] | None = None
+    """After how many training steps; None: 0 and 20 points on a logarithmic scale."""

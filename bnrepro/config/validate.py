@@ -73,6 +73,7 @@ def _check_numbers(config: RunConfig) -> None:
         ("evaluation.every", config.evaluation.every, 0),
         ("evaluation.precise_images", config.evaluation.precise_images, 1),
         ("evaluation.batch_size", config.evaluation.batch_size, 1),
+        *(("probe_steps", step, 0) for step in config.probe_steps or ()),
         *(("sweep.batch_sizes", size, 1) for size in config.sweep.batch_sizes),
         *(("sweep.seeds", seed, 0) for seed in config.sweep.seeds),
     ]

@@ -143,10 +143,20 @@ class NormLayers:
     def norm(self, num_channels: int, *, activated: bool = True, ends_branch: bool = False) -> nn.Module:
         context = {**self.context, "activated": activated, "ends_branch": ends_branch}
         given = {key: value for key, value in context.items() if key in self._accepted}
-        return self.factory(num_channels, **given, **self.options)
+        return _with_role(self.factory(num_channels, **given, **self.options), "norm")
 
     def activation(self) -> nn.Module:
-        return self.traits.activation()
+        return _with_role(self.traits.activation(), "activation")
+
+
+def _with_role(module: nn.Module, role: str) -> nn.Module:
+    module.layer_role = role  # type: ignore[assignment]
+    return module
+
+
+def role_of(module: nn.Module) -> str:
+    """What `NormLayers` made it for, `norm` or `activation`, also where it is the identity; else nothing."""
+    return getattr(module, "layer_role", "")
 
 
 def build_norm(name: str, num_channels: int, **options: Any) -> nn.Module:

@@ -54,7 +54,7 @@ class TensorBoard:
         self._events = EventFile(directory)
 
     def evaluation(self, line: dict[str, Any]) -> None:
-        """One line of metrics.jsonl; nested values become `error/running` and the like."""
+        """One line of metrics.jsonl or probes.jsonl; nested values become `error/running` and the like."""
         values = [
             Summary.Value(tag=key.replace(".", "/"), simple_value=float(value))
             for key, value in flatten(line).items()

@@ -17,6 +17,7 @@ from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.config.validate import validate
 from bnrepro.models import check_network
 from bnrepro.norms import Traits, find_factory, traits_of
+from bnrepro.probes import PROBES
 from bnrepro.sweep.axis import (
     BATCH_SIZE,
     Axis,
@@ -141,6 +142,8 @@ def plan_sweep(
     for point in points:
         validate(point.config)
         check_network(point.config)
+    for name in base.probes:
+        PROBES.find(name)
     _refuse_impossible(points)
     cells = tuple(cell for point in points for cell in point.cells(seeds))
     return Plan(base, axis, norms, seeds, cells, tuple(overrides))

@@ -23,6 +23,7 @@ from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
 from bnrepro.training.outcome import ended_result, failed_result, record_failure
 from bnrepro.training.position import Position
+from bnrepro.training.probing import Probing
 from bnrepro.training.process.device import prepare_device, reset_peak_memory
 from bnrepro.training.process.distributed import World
 from bnrepro.training.process.environment import environment
@@ -88,6 +89,7 @@ class Run:
     session: Session
     record: Record
     position: Position
+    probing: Probing
     stop: StopFlag
     report: Report
     _last_saved: float = field(default_factory=time.monotonic)
@@ -98,6 +100,7 @@ class Run:
     @classmethod
     def open(cls, session: Session, record: Record, *, resume: bool, stop: StopFlag, report: Report) -> Run:
         """Go back to the checkpoint, if there is one that fits. `resume=False`: forget it."""
+        probing = Probing(session, record.directory)
         if not resume:
             record.forget_checkpoint()
         try:
@@ -108,7 +111,9 @@ class Run:
         state, metrics = found or (None, [])
         position = session.restore(state) if state else Position()
         record.go_back(metrics)
-        return cls(session, record, position, stop, report)
+        opened = cls(session, record, position, probing, stop, report)
+        probing.go_back(opened.steps)
+        return opened
 
     @property
     def config(self) -> RunConfig:
@@ -122,7 +127,7 @@ class Run:
         if self.config.tensorboard and self.session.world.is_main:
             self._boards.append(TensorBoard(self.record.directory / TENSORBOARD))
         for board in self._boards:
-            for line in self.record.metrics:
+            for line in (*self.record.metrics, *self.probing.lines):
                 board.evaluation(line)
         return self
 
@@ -136,6 +141,7 @@ class Run:
         """Train what is left, and write the result."""
         with self:
             try:
+                self.probe()
                 while not self.trained:
                     table = self.session.table(self.position.epoch)
                     self.trainer.train_epoch(table, self.position, self._pause)
@@ -148,6 +154,17 @@ class Run:
     def trained(self) -> bool:
         """Are all epochs done?"""
         return self.position.epoch == self.config.epochs
+
+    @property
+    def steps(self) -> int:
+        """Taken so far in the whole run."""
+        return self.position.epoch * self.trainer.steps_per_epoch + self.position.step
+
+    def probe(self) -> None:
+        """Look into the network, where probes are asked for and it is time."""
+        for line in self.probing.look(self.steps):
+            for board in self._boards:
+                board.evaluation(line)
 
     def end_epoch(self) -> None:
         """After its last step: evaluate, if it is time, and save what was found. Raises `Diverged`."""
@@ -182,12 +199,12 @@ class Run:
         for layer in batch_statistics_layers(model).values():
             left += layer.buffers()
         if not torch.stack([tensor.isfinite().all() for tensor in left]).all():
-            step = position.epoch * self.trainer.steps_per_epoch + position.step - 1
-            raise Diverged("weights or running statistics are not finite", step, position.epoch + 1)
+            raise Diverged("weights or running statistics are not finite", self.steps - 1, position.epoch + 1)
 
     def _pause(self, chunk: Chunk) -> None:
         """Between chunks of steps: say how it goes, and save or stop where it is time."""
         self.tell(chunk)
+        self.probe()
         stop, save = self.session.world.any(self.stop.wanted, self.save_due())
         if stop or save:
             self.save()
@@ -198,7 +215,7 @@ class Run:
         """Report how the run goes, and note it for `bnrepro status`."""
         position, now = self.position, time.monotonic()
         progress = Progress(
-            step=position.epoch * self.trainer.steps_per_epoch + position.step,
+            step=self.steps,
             total_steps=self.trainer.plain.total_steps,
             epoch=position.epoch + 1,
             images_per_second=chunk.images / max(chunk.seconds, 1e-9),

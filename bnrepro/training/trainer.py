@@ -9,8 +9,9 @@ lockstep (`lockstep/stacked.py`) take the same chunks and the same steps, as one
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -60,6 +61,8 @@ class Trainer:
     sgd_batch_size: int
     steps_per_epoch: int
     world: World
+    stops: Collection[int] = ()
+    """Steps of the run after which a chunk ends, whatever its length."""
 
     def __post_init__(self) -> None:
         self.step = best_step(self.plain, self.model.buffers(), self.make_replay)
@@ -90,8 +93,13 @@ class Trainer:
     def chunks(self, position: Position) -> list[tuple[int, int]]:
         """What is left of the epoch, as first step and the one after the last of each chunk."""
         steps = max(1, self.feed.chunk_images // self.sgd_batch_size)
-        firsts = range(position.step, self.steps_per_epoch, steps)
-        return [(first, min(first + steps, self.steps_per_epoch)) for first in firsts]
+        done = position.epoch * self.steps_per_epoch
+        stops = sorted(s - done for s in self.stops if position.step < s - done < self.steps_per_epoch)
+        return [
+            (first, min(first + steps, end))
+            for start, end in pairwise([position.step, *stops, self.steps_per_epoch])
+            for first in range(start, end, steps)
+        ]
 
 
 def best_step(

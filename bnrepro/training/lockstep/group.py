@@ -127,6 +127,8 @@ class _Group:
         with ExitStack() as stack:
             for member in self.runs:
                 stack.enter_context(member)
+            for member in self.runs:
+                member.probe()
             lockstep = Lockstep([member.session for member in self.runs])
             while self._alive and not self._alive[0].trained:
                 ends = lockstep.train_epoch(self._positions(), self._pause)
@@ -154,6 +156,7 @@ class _Group:
         """As a run's own, but all are saved at the same step."""
         for member in self._alive:
             member.tell(chunk)
+            member.probe()
         stop = self._alive[0].stop.wanted
         if stop or self._alive[0].save_due():
             for member in self._alive:
