@@ -109,7 +109,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 
 @pytest.mark.parametrize(
     ("words", "command"),
-    commands(),
+    list(commands()),
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "help",
 )
 def test_the_help_of_every_command_opens_with_an_example_of_it(words, command):
