@@ -17,4 +17,7 @@ def cancel(
     from bnrepro.sweep.slurm.cancel import cancel_sweep
 
     cancelled = cancel_sweep(sweep_dir)
-    typer.echo(f"cancelled {', '.join(cancelled)}" if cancelled else "none of its jobs is queued or running")
+    for job, why in cancelled.left_alone.items():
+        typer.echo(f"left alone: job {job} {why}; scancel {job} cancels it", err=True)
+    jobs = ", ".join(cancelled.jobs)
+    typer.echo(f"cancelled {jobs}" if jobs else "none of its jobs is queued or running")

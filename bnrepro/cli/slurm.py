@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,8 +45,9 @@ def slurm_overrides(
     )
 
 
-def check_launcher(name: str, jobs: str | None, lockstep: str | None, wait: bool) -> bool:
-    """Is it Slurm's? Raises `UsageError` for an option of the other launcher."""
+def check_launcher(launcher: Mapping[str, Any], jobs: str | None, lockstep: str | None, wait: bool) -> bool:
+    """Is it Slurm's? Raises `UsageError` for an option of the other launcher, and for a wrong value."""
+    name = launcher["name"]
     check_choice("launcher.name", name, ("local", "slurm"))
     if name == "slurm" and jobs is not None:
         raise UsageError(f"--jobs {jobs}: only on this machine; on Slurm launcher.array_parallelism limits")
@@ -56,6 +57,10 @@ def check_launcher(name: str, jobs: str | None, lockstep: str | None, wait: bool
         )
     if name == "local" and wait:
         raise UsageError("--wait: only with --launcher slurm")
+    if name == "slurm":
+        from bnrepro.sweep.slurm.parameters import slurm_config
+
+        slurm_config(launcher)
     return name == "slurm"
 
 

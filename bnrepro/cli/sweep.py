@@ -169,7 +169,7 @@ def _sweep(
     axes = Axes(texts(norms), values, numbered, key, scale)
     plan, dataset = prepare_sweep(overrides, axes, asked.config_dir)
     directory = asked.out or default_directory(plan.base, plan.axis)
-    on_slurm = check_launcher(plan.base.launcher["name"], asked.jobs, asked.lockstep, asked.wait)
+    on_slurm = check_launcher(plan.base.launcher, asked.jobs, asked.lockstep, asked.wait)
     together = parse_lockstep(asked.lockstep or "auto")
     jobs = asked.jobs if asked.jobs is not None else plan.base.launcher.get("jobs", "auto")
     number = parse_jobs(jobs)
@@ -277,8 +277,10 @@ def _conclude(outcome: Outcome, directory: Path) -> None:
     for cell in failed:
         message = failure(directory / CELLS / cell, outcome.results[cell]["message"])
         typer.echo(one_line(f"failed: {cell}: {message}"), err=True)
+    for cell, where in outcome.elsewhere.items():
+        typer.echo(f"not trained: {cell}: {where}", err=True)
     if outcome.timing is not None:
         typer.echo(outcome.timing.describe())
     typer.echo(f"bnrepro plot {shlex.quote(str(directory))}")
-    if failed:
+    if failed or outcome.elsewhere:
         raise typer.Exit(1)

@@ -21,6 +21,10 @@ _held: set[int] = set()
 """The locks of this process."""
 
 
+class Busy(UsageError):
+    """Another process has the directory."""
+
+
 def _let_go() -> None:
     """A child that outlives a killed run, as a loader process for a moment, would hold the run's lock on."""
     for file in _held:
@@ -36,8 +40,8 @@ def exclusive(directory: Path, what: str, lock: str = ON) -> Iterator[None]:
     """Hold the directory's lock; the system lets it go with the process, however that ends.
 
     Where the block writes nothing, the lock goes too, and the directories that were made for it. `lock=off`
-    goes without. Raises `UsageError` where another process has it, where the directory cannot be written and
-    where the file system has no locks.
+    goes without. Raises `Busy` where another process has it, `UsageError` where the directory cannot be
+    written and where the file system has no locks.
     """
     if lock == OFF:
         yield
@@ -56,7 +60,7 @@ def exclusive(directory: Path, what: str, lock: str = ON) -> Iterator[None]:
             f"{directory}: cannot be written ({error.strerror}); choose another --out"
         ) from error
     if file is None:
-        raise UsageError(
+        raise Busy(
             f"{directory}: {what} is under way there in another process; wait for it, or choose another --out"
         )
     _held.add(file)

@@ -20,11 +20,14 @@ from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.fork_server import fork_server
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
-from bnrepro.sweep.worker import Finished, Reported, Stopped, Task, work
+from bnrepro.sweep.worker import Elsewhere, Finished, Reported, Stopped, Task, work
 from bnrepro.training.outcome import failed_result
 
 STOP_SECONDS = 60.0
 """How long workers may take to write a checkpoint after Ctrl-C."""
+
+
+Message = Reported | Finished | Elsewhere | Stopped
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Pool:
         self._queue: deque[Sequence[Cell]] = deque()
         self._workers: list[Worker] = []
         self._results: dict[str, dict[str, Any]] = {}
+        self.elsewhere: dict[str, str] = {}
+        """Cell id -> where another process is at work on it, or on one of its group."""
 
     def run(self, groups: Sequence[Sequence[Cell]]) -> dict[str, dict[str, Any]]:
         """Run them all, the cells of a group in lockstep; cell id -> result.
@@ -119,14 +124,14 @@ class Pool:
             self._replace(worker)
 
     @staticmethod
-    def _received(worker: Worker) -> Reported | Finished | Stopped | None:
+    def _received(worker: Worker) -> Message | None:
         try:
             return worker.pipe.recv() if worker.pipe.poll() else None
         except (EOFError, OSError):
             worker.process.join()
             return None
 
-    def _take(self, worker: Worker, message: Reported | Finished | Stopped) -> None:
+    def _take(self, worker: Worker, message: Message) -> None:
         if not worker.cells:
             return
         if isinstance(message, Reported):
@@ -134,6 +139,11 @@ class Pool:
         elif isinstance(message, Finished):
             for cell, result in zip(worker.cells, message.results, strict=True):
                 self._finish(cell, result)
+            self._feed(worker)
+        elif isinstance(message, Elsewhere):
+            for cell in worker.cells:
+                self.elsewhere[cell.id] = message.message
+                self._view.left_out(cell)
             self._feed(worker)
         else:  # somebody else's SIGTERM: the next worker continues them
             self._queue.appendleft(worker.cells)

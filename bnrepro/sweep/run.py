@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Outcome:
     results: dict[str, dict[str, Any]]
     timing: Timing | None = None
     """None where a cell was continued from an earlier call, or where nothing was left to run."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Cell id -> where another process is at work on it: it has no result yet."""
 
     def with_status(self, status: str) -> list[str]:
         return [cell for cell, result in self.results.items() if result["status"] == status]
@@ -104,7 +106,7 @@ def run_sweep(
             results = pool.run(groups)
         seconds = time.monotonic() - start
         timing = Timing.of(results.values(), min(number, len(groups)), seconds) if todo and fresh else None
-        return Outcome({**done, **found.refused, **results}, timing)
+        return Outcome({**done, **found.refused, **results}, timing, pool.elsewhere)
 
 
 def _refuse_queued(directory: Path) -> None:

@@ -74,6 +74,11 @@ class View:
             f"{MARKS[result['status']]} {count} {describe(result, cell.at)}", markup=False, soft_wrap=True
         )
 
+    def left_out(self, cell: Cell) -> None:
+        """Another process is at work on it."""
+        self._running.pop(cell.id, None)
+        self._unfinished -= self._costs[cell.id]
+
     def _skipped_part(self, cell: str) -> float:
         """The part of a cell that an earlier call had done."""
         progress = self._running.get(cell)

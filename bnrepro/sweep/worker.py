@@ -14,7 +14,7 @@ from typing import Any
 
 from bnrepro.config.errors import StorageError, UsageError
 from bnrepro.config.schema import RunConfig
-from bnrepro.rundir.lock import exclusive
+from bnrepro.rundir.lock import Busy, exclusive
 from bnrepro.training.lockstep.group import Member, run_group
 from bnrepro.training.outcome import failed_result
 from bnrepro.training.process.device import resolve_device
@@ -56,6 +56,13 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """Another process is at work on one of the tasks: none of them was begun."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The runs were asked to stop and have written their checkpoints."""
 
@@ -85,7 +92,7 @@ def visible_device(gpu: int) -> str:
     return chosen.split(",")[gpu] if chosen else str(gpu)
 
 
-def _run(tasks: Sequence[Task], pipe: Connection, stop: StopFlag) -> Finished | Stopped:
+def _run(tasks: Sequence[Task], pipe: Connection, stop: StopFlag) -> Finished | Elsewhere | Stopped:
     try:
         with ExitStack() as locks:
             for task in tasks:
@@ -97,6 +104,8 @@ def _run(tasks: Sequence[Task], pipe: Connection, stop: StopFlag) -> Finished | 
             return Finished(run_group(members, overrides=tasks[0].overrides, stop=stop))
     except Interrupted:
         return Stopped()
+    except Busy as error:
+        return Elsewhere(str(error))
     except (UsageError, StorageError) as error:  # not written: the same command tries again
         return Finished([failed_result(task.config, str(error)) for task in tasks])
 

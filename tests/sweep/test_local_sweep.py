@@ -139,6 +139,17 @@ def test_a_failed_cell_leaves_the_rest_alone_and_is_tried_again(tmp_path):
     assert [cell for cell in after if after[cell] != before[cell]] == ["bn-b1-s0"]
 
 
+def test_a_cell_that_another_process_trains_has_not_failed(tmp_path):
+    out = tmp_path / "out"
+    arguments = ("--norms", "bn,gn", "--batch-sizes", "32", "--jobs", "1")
+    with exclusive(out / "cells" / "bn-b32-s0", "a run"):
+        ended = sweep(out, *arguments)
+    assert ended.code == 1
+    assert "1 completed" in ended.out and "failed" not in ended.out + ended.err
+    assert "not trained: bn-b32-s0: " in ended.err and "a run is under way there" in ended.err
+    assert sweep(out, *arguments).code == 0
+
+
 def test_a_diverged_cell_is_a_result_and_not_tried_again(tmp_path):
     out = tmp_path / "out"
     arguments = ("--norms", "none", "--batch-sizes", "16", "norm.skip_init=false", "optimizer.base_lr=1e12")

@@ -162,7 +162,14 @@ def _further(parameters: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, list | dict | None):
             raise UsageError(f"launcher.parameters.{key}={value}: must be a text, a number or true")
         check_text(f"launcher.parameters.{key}", str(value))
+    check_export("launcher.parameters.export", options.get("export"))
     return {key: value for key, value in options.items() if value is not False}
+
+
+def check_export(key: str, value: object) -> None:
+    """Raises `UsageError` where a job would start without the environment in which bnrepro runs here."""
+    if value is not None and str(value).split(",")[0] != "ALL":
+        raise UsageError(f"{key}={value}: a job needs this environment; give ALL, or ALL,NAME=VALUE")
 
 
 def sbatch_options() -> list[str]:

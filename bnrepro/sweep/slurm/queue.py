@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,10 @@ class Queued:
     reason: str
     time_left: str
     """To its time limit, as Slurm writes it: `1-02:03:04`."""
+    user: str
+    """The number of the user whose job it is."""
+    script: Path
+    """As sbatch was given it."""
 
     @property
     def alive(self) -> bool:
@@ -49,7 +54,7 @@ def look(jobs: Sequence[Job]) -> dict[str, Queued]:
     if not jobs:
         return {}
     command = ["squeue", "--noheader", "--array", "--states=all", f"--jobs={_arrays(jobs)}"]
-    done = _call([*command, "--format=%i|%T|%r|%L|%o"])
+    done = _call([*command, "--format=%i|%T|%r|%L|%U|%o"])
     if done.returncode != 0:
         if "Invalid job id specified" in done.stderr:  # it has forgotten all of them
             return {}
@@ -57,10 +62,10 @@ def look(jobs: Sequence[Job]) -> dict[str, Queued]:
     scripts = {id_: job.script for job in jobs for id_ in (job.array, job.id)}
     found = {}
     for line in done.stdout.splitlines():
-        job, state, reason, left, script = line.strip().split("|", 4)
+        job, state, reason, left, user, script = line.strip().split("|", 5)
         # another job may have the id: Slurm starts over where its state was lost, or on another cluster
         if job in scripts and Path(script).name == scripts[job]:
-            found[job] = Queued(state, reason, left)
+            found[job] = Queued(state, reason, left, user, Path(script))
     return found
 
 
@@ -75,6 +80,16 @@ def ended_states(jobs: Sequence[Job]) -> dict[str, str]:
         return {}
     lines = (line.split("|") for line in done.stdout.splitlines())
     return {fields[0]: fields[1].split()[0] for fields in lines if len(fields) == 2 and fields[1]}
+
+
+def most_tasks() -> int | None:
+    """How many tasks an array of this cluster may have; None where it does not say."""
+    try:
+        done = _call(["scontrol", "show", "config"])
+    except NoAnswer:
+        return None
+    said = re.search(r"^MaxArraySize\s*=\s*(\d+)", done.stdout, re.MULTILINE)
+    return int(said[1]) if said else None
 
 
 def cancel(jobs: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from bnrepro.sweep.directory import CELLS, read_sweep
 from bnrepro.sweep.slurm import queue
 from bnrepro.sweep.slurm.jobs import Job, owners, read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, Queued
-from bnrepro.sweep.status import CellStatus, cell_status, sweep_status
+from bnrepro.sweep.status import CellStatus, cell_status, is_locked, sweep_status
 
 ENDINGS = {"CANCELLED": "cancelled", "TIMEOUT": "timed out", "DEADLINE": "timed out", "FAILED": "failed"}
 """Slurm's words for how a job ended without a result; with any other, or none, the cell is `lost`."""
@@ -31,7 +31,7 @@ def slurm_status(directory: Path) -> tuple[list[CellStatus], str]:
     for cell in read_sweep(directory)["cells"]:
         folder = directory / CELLS / cell["id"]
         job = job_of.get(cell["id"])
-        if job is None or not is_open(directory, cell["id"]):
+        if job is None or not is_open(directory, cell["id"]) or _is_elsewhere(folder, queued.get(job.id)):
             statuses.append(cell_status(folder, cell))
             continue
         state, message = _state(
@@ -45,6 +45,11 @@ def slurm_status(directory: Path) -> tuple[list[CellStatus], str]:
 def is_open(directory: Path, cell: str) -> bool:
     """Has the cell no result yet? Submitting takes a failed one away."""
     return not (directory / CELLS / cell / RESULT).exists()
+
+
+def _is_elsewhere(folder: Path, queued: Queued | None) -> bool:
+    """Has its job ended while a process of this machine is at work on the cell?"""
+    return (queued is None or not queued.alive) and is_locked(folder)
 
 
 def _state(

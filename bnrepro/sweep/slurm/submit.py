@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from bnrepro.sweep.slurm.estimate import Estimate, estimate
 from bnrepro.sweep.slurm.job import SlurmTask
 from bnrepro.sweep.slurm.jobs import FOLDER, Job, add_jobs, owners, read_jobs
 from bnrepro.sweep.slurm.pack import FILL, fill, share
-from bnrepro.sweep.slurm.parameters import SlurmConfig, check_text, submitit_parameters
+from bnrepro.sweep.slurm.parameters import SlurmConfig, check_export, check_text, submitit_parameters
 from bnrepro.sweep.worker import Task
 
 MANY_TIMES = 10_000
@@ -60,6 +61,7 @@ def submit_sweep(
     its cells were trained in another lockstep.
     """
     check_directory(directory)
+    check_export("SBATCH_EXPORT", os.environ.get("SBATCH_EXPORT"))
     parameters = submitit_parameters(config, plan.base)
     with open_sweep(plan, directory) as cells:
         done, missing = cells.done, cells.todo
@@ -138,9 +140,9 @@ def _send(
         )
         for task in tasks
     ]
+    folder = private_folder(sweep / FOLDER)
     for cell in (cell for task in tasks for group in task for cell in group):
         remove(cell.directory(sweep) / RESULT)  # failed: from here on it waits again
-    folder = sweep / FOLDER
     complaint = StringIO()
     try:
         with _clean_environment(), redirect_stderr(complaint):
@@ -148,7 +150,8 @@ def _send(
             executor.update_parameters(**parameters)
             submitted = executor.submit_array(calls)
     except (FailedJobError, FailedSubmissionError) as error:
-        raise UsageError(f"sbatch refuses: {_reason(complaint.getvalue() or str(error))}") from error
+        reason = _reason(complaint.getvalue() or str(error))
+        raise UsageError(f"sbatch refuses: {reason}{_fewer(tasks)}") from error
     finally:
         _sweep_up(folder)
     script = _script_of(folder, submitted[0].paths.submission_file)
@@ -158,6 +161,27 @@ def _send(
     ]
     add_jobs(directory, jobs)
     return jobs
+
+
+def private_folder(folder: Path) -> Path:
+    """The folder of the pickles, which Slurm's jobs run as this user: nobody else may write there.
+
+    Raises `UsageError` where somebody else can, or where it is not a directory.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be the folder of the jobs' files ({error.strerror})") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{folder}: must be a directory of its own; move it away")
+    if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise UsageError(
+            f"{folder}: others can write there what your jobs would run; move it away, or make it yours and "
+            "look at what is in it: chmod 700"
+        )
+    folder.chmod(0o700)
+    return folder
 
 
 @contextmanager
@@ -177,6 +201,17 @@ def _reason(text: str) -> str:
     """sbatch's last word, which comes after general ones."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return re.sub(r"^sbatch: (error: )?", "", lines[-1]) if lines else "without a reason"
+
+
+def _fewer(tasks: Sequence[Sequence[Group]]) -> str:
+    """What to do where the cluster's arrays are shorter than ours."""
+    most = queue.most_tasks()
+    if most is None or len(tasks) <= most:
+        return ""
+    return (
+        f"; these are {len(tasks):,} tasks, and MaxArraySize allows {most:,}: "
+        f"launcher.cells_per_job={-(-sum(map(len, tasks)) // most)} or more puts several cells into each"
+    )
 
 
 def _sweep_up(folder: Path) -> None:

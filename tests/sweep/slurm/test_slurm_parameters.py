@@ -13,6 +13,7 @@ from bnrepro.sweep.slurm.submit import check_directory
 SBATCH = """#!/bin/sh
 echo "      --reservation=name      allocate resources from named reservation"
 echo "  -p, --partition=partition   partition requested"
+echo "      --export[=names]        specify environment variables to export"
 echo "      --exclusive[=user]      allocate nodes in exclusive mode"
 """
 
@@ -28,7 +29,7 @@ def told(*overrides: str) -> dict[str, object]:
 
 @pytest.fixture
 def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The help text of an sbatch that knows three options."""
+    """The help text of an sbatch that knows four options."""
     program = tmp_path / "bin" / "sbatch"
     program.parent.mkdir()
     program.write_text(SBATCH)
@@ -103,6 +104,14 @@ def test_parameter_with_a_key_of_its_own_is_sent_there() -> None:
 def test_further_parameters_reach_sbatch() -> None:
     further = told("launcher.parameters={reservation: a week, exclusive: true}")["additional_parameters"]
     assert further == {"requeue": True, "reservation": "a week", "exclusive": True}
+
+
+@pytest.mark.usefixtures("sbatch")
+@pytest.mark.parametrize("value", ["NONE", "NIL", "HOME,PATH"])
+def test_environment_that_a_job_would_lack_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match=rf"launcher\.parameters\.export={value}: .*give ALL"):
+        told(f"launcher.parameters={{export: '{value}'}}")
+    assert told("launcher.parameters={export: 'ALL,A=1'}")
 
 
 def test_every_key_reaches_slurm_under_its_name() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bnrepro.rundir.lock import exclusive
 from bnrepro.sweep.slurm.jobs import Job, add_jobs
 from bnrepro.sweep.slurm.states import slurm_status
 
@@ -44,12 +45,12 @@ def write(folder: Path, cell: str, name: str, **values: object) -> None:
 
 
 def test_a_waiting_job_shows_slurms_reason(sweep: Path) -> None:
-    answer(sweep, "squeue", f"7_0|PENDING|Priority|1:00:00|/x/{SCRIPT}\n")
+    answer(sweep, "squeue", f"7_0|PENDING|Priority|1:00:00|1000|/x/{SCRIPT}\n")
     assert states(sweep) == [("pending", "job 7_0: Priority")] * 2
 
 
 def test_a_task_is_at_its_first_cell_without_a_result(sweep: Path) -> None:
-    answer(sweep, "squeue", f"7_0|RUNNING|None|59:00|/x/{SCRIPT}\n")
+    answer(sweep, "squeue", f"7_0|RUNNING|None|59:00|1000|/x/{SCRIPT}\n")
     write(sweep, CELLS[0], "progress.json", step=50, epoch=2, images_per_second=10.0)
     assert states(sweep) == [
         ("running", "job 7_0, 59:00 to its time limit"),
@@ -83,8 +84,14 @@ def test_the_accounting_tells_how_a_job_ended(sweep: Path, slurms: str, ours: st
 
 def test_the_queue_remembers_an_ended_job_for_minutes_without_accounting(sweep: Path) -> None:
     (sweep / "sacct").unlink()
-    answer(sweep, "squeue", f"7_0|TIMEOUT|TimeLimit|0:00|/x/{SCRIPT}\n")
+    answer(sweep, "squeue", f"7_0|TIMEOUT|TimeLimit|0:00|1000|/x/{SCRIPT}\n")
     assert states(sweep)[0][0] == "timed out"
+
+
+def test_a_cell_that_another_process_trains_is_running_whatever_became_of_its_job(sweep: Path) -> None:
+    with exclusive(sweep / "cells" / CELLS[0], "a run"):
+        assert [state for state, _ in states(sweep)] == ["running", "lost"]
+    assert [state for state, _ in states(sweep)] == ["lost", "lost"]
 
 
 def test_a_job_that_nobody_remembers_is_lost(sweep: Path) -> None:

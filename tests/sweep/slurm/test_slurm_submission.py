@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from slurm_sweep import CELL
+from tiny_runs import call
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data import load_data
 from bnrepro.sweep.plan import Axes, Plan, plan_sweep
 from bnrepro.sweep.slurm import queue
-from bnrepro.sweep.slurm.cancel import cancel_sweep
+from bnrepro.sweep.slurm.cancel import Cancelled, cancel_sweep
 from bnrepro.sweep.slurm.estimate import estimate
 from bnrepro.sweep.slurm.jobs import Job, add_jobs, owners, read_jobs
 from bnrepro.sweep.slurm.parameters import slurm_config
@@ -118,9 +120,87 @@ def test_a_queue_that_does_not_answer_stops_the_submission(notes: Path, tmp_path
 def test_a_foreign_job_with_our_number_is_not_ours(notes: Path, tmp_path: Path) -> None:
     """Numbers start again where a cluster lost its state: cancelling by number would hit a stranger."""
     submitted(plan_of(sizes=(16,)), tmp_path / "sweep")
-    program(notes / "squeue", "echo '7|RUNNING|None|1:00|/home/somebody/else.sh'")
+    program(notes / "squeue", f"echo '7|RUNNING|None|1:00|{os.getuid()}|/home/somebody/else.sh'")
     assert queue.look(read_jobs(tmp_path / "sweep")) == {}
-    assert cancel_sweep(tmp_path / "sweep") == []
+    assert cancel_sweep(tmp_path / "sweep") == Cancelled([], {})
+
+
+@pytest.mark.parametrize(
+    ("user", "folder", "why"),
+    [
+        (os.getuid(), "/home/me/thesis/slurm", "was submitted from /home/me/thesis/slurm"),
+        (os.getuid() + 1, "{sweep}/slurm", f"is a job of the user {os.getuid() + 1}"),
+    ],
+)
+def test_a_forged_slurm_json_cancels_nothing(
+    notes: Path, tmp_path: Path, user: int, folder: str, why: str
+) -> None:
+    """Whoever opens somebody else's sweep would lose jobs of their own: ids and scripts are no secret."""
+    (job,) = submitted(plan_of(sizes=(16,)), tmp_path / "sweep").jobs
+    script = f"{folder.format(sweep=tmp_path / 'sweep')}/{job.script}"
+    program(notes / "squeue", f"echo '{job.id}|RUNNING|None|1:00|{user}|{script}'")
+    program(notes / "scancel", 'touch "$NOTES/cancelled"')
+    assert cancel_sweep(tmp_path / "sweep") == Cancelled([], {job.id: why})
+    assert not (notes / "cancelled").exists()
+    ended = call("cancel", str(tmp_path / "sweep"))
+    assert f"left alone: job {job.id} {why}" in ended.err
+    assert "none of its jobs" in ended.out
+
+
+def test_own_jobs_are_cancelled_also_where_the_sweep_was_moved_behind_a_link(
+    notes: Path, tmp_path: Path
+) -> None:
+    (job,) = submitted(plan_of(sizes=(16,)), tmp_path / "sweep").jobs
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "sweep").rename(tmp_path / "disk" / "sweep")
+    (tmp_path / "sweep").symlink_to(tmp_path / "disk" / "sweep")
+    script = tmp_path / "sweep" / "slurm" / job.script
+    program(notes / "squeue", f"echo '{job.id}|PENDING|None|1:00|{os.getuid()}|{script}'")
+    program(notes / "scancel", 'echo "$@" >"$NOTES/cancelled"')
+    assert cancel_sweep(tmp_path / "disk" / "sweep") == Cancelled([job.id], {})
+    assert (notes / "cancelled").read_text() == f"{job.id}\n"
+
+
+def test_pickles_of_jobs_are_for_nobody_else(notes: Path, tmp_path: Path) -> None:
+    """A job runs what its pickle says: who can write it runs programs as this user."""
+    submitted(plan_of(sizes=(16,)), tmp_path / "sweep")
+    assert (tmp_path / "sweep" / "slurm").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path.write_text(""), "cannot be the folder"),
+        (lambda path: path.symlink_to("/tmp"), "must be a directory of its own"),
+        (lambda path: (path.mkdir(), path.chmod(0o770)), "others can write there"),
+    ],
+)
+def test_a_folder_that_others_could_fill_is_refused_before_submission(
+    notes: Path, tmp_path: Path, make: Callable[[Path], object], says: str
+) -> None:
+    (tmp_path / "sweep").mkdir()
+    make(tmp_path / "sweep" / "slurm")
+    with pytest.raises(UsageError, match=rf"sweep/slurm: {says}"):
+        submitted(plan_of(sizes=(16,)), tmp_path / "sweep")
+    assert not (notes / "script").exists()
+
+
+def test_more_tasks_than_an_array_may_have_are_counted(notes: Path, tmp_path: Path) -> None:
+    program(notes / "sbatch", "echo 'sbatch: error: Invalid job array specification' >&2; exit 1")
+    program(notes / "scontrol", "echo 'MaxArraySize            = 2'")
+    plan = plan_of("launcher.cells_per_job=1", sizes=(8, 16, 32))
+    refused = "sbatch refuses: .*array specification; these are 3 tasks, and MaxArraySize allows 2: "
+    with pytest.raises(UsageError, match=refused + r"launcher\.cells_per_job=2 or more"):
+        submitted(plan, tmp_path / "sweep")
+
+
+def test_an_environment_that_does_not_reach_jobs_is_refused(
+    notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SBATCH_EXPORT", "NONE")
+    with pytest.raises(UsageError, match="SBATCH_EXPORT=NONE: a job needs this environment"):
+        submitted(plan_of(), tmp_path / "sweep")
+    assert not (notes / "script").exists()
 
 
 def test_cancelling_a_sweep_that_never_went_to_slurm_says_so(tmp_path: Path) -> None:
