@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
+from written_runs import write_completed, write_plan
 
+from bnrepro.rundir.files import make_directory, write_json
 from bnrepro.rundir.lock import exclusive
+from bnrepro.sweep.plan import Plan
 from bnrepro.sweep.slurm.jobs import Job, add_jobs
 from bnrepro.sweep.slurm.states import slurm_status
 
@@ -17,10 +19,14 @@ SCRIPT = ".submission_file_1.sh"
 
 
 @pytest.fixture
-def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plan(tmp_path: Path) -> Plan:
+    """Of a sweep whose cells take 100 and 50 steps."""
+    return write_plan(tmp_path, "epochs=1", sizes=(1, 2), images=100)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A sweep whose two cells are with task 7_0."""
-    cells = [{"id": cell, "steps": 100, "sgd_batch_size": 1} for cell in CELLS]
-    (tmp_path / "sweep.json").write_text(json.dumps({"cells": cells}))
     add_jobs(tmp_path, [Job("7_0", SCRIPT, CELLS)])
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     answer(tmp_path, "squeue", "")
@@ -38,27 +44,23 @@ def states(folder: Path) -> list[tuple[str, str]]:
     return [(status.state, status.message) for status in slurm_status(folder)[0]]
 
 
-def write(folder: Path, cell: str, name: str, **values: object) -> None:
-    path = folder / "cells" / cell / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values))
-
-
 def test_a_waiting_job_shows_slurms_reason(sweep: Path) -> None:
     answer(sweep, "squeue", f"7_0|PENDING|Priority|1:00:00|1000|/x/{SCRIPT}\n")
     assert states(sweep) == [("pending", "job 7_0: Priority")] * 2
 
 
-def test_a_task_is_at_its_first_cell_without_a_result(sweep: Path) -> None:
+def test_a_task_is_at_its_first_cell_without_a_result(sweep: Path, plan: Plan) -> None:
     answer(sweep, "squeue", f"7_0|RUNNING|None|59:00|1000|/x/{SCRIPT}\n")
-    write(sweep, CELLS[0], "progress.json", step=50, epoch=2, images_per_second=10.0)
+    cell = sweep / "cells" / CELLS[0]
+    make_directory(cell)
+    write_json(cell / "progress.json", {"step": 50, "epoch": 1, "images_per_second": 10.0})
     assert states(sweep) == [
         ("running", "job 7_0, 59:00 to its time limit"),
         ("pending", f"job 7_0: after {CELLS[0]}"),
     ]
     running = slurm_status(sweep)[0][0]
-    assert (running.step, running.epoch, running.seconds_left) == (50, 2, 5.0)
-    write(sweep, CELLS[0], "result.json", status="completed", error={"running": 1.0}, message="")
+    assert (running.step, running.epoch, running.seconds_left) == (50, 1, 5.0)
+    write_completed(cell, plan.cells[0].config, {"running": 1.0})
     assert [state for state, _ in states(sweep)] == ["completed", "running"]
 
 
@@ -99,9 +101,7 @@ def test_a_job_that_nobody_remembers_is_lost(sweep: Path) -> None:
 
 
 def test_a_cell_that_was_never_submitted_is_pending(sweep: Path) -> None:
-    plan = json.loads((sweep / "sweep.json").read_text())
-    plan["cells"].append({"id": "gn-b1-s0", "steps": 100, "sgd_batch_size": 1})
-    (sweep / "sweep.json").write_text(json.dumps(plan))
+    write_plan(sweep, "epochs=1", norms=("bn", "gn"), sizes=(1, 2), images=100)
     assert states(sweep)[-1] == ("pending", "")
 
 

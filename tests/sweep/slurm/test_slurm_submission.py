@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from slurm_sweep import CELL
 from tiny_runs import call
+from written_runs import write_plan
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data import load_data
@@ -204,7 +205,7 @@ def test_an_environment_that_does_not_reach_jobs_is_refused(
 
 
 def test_cancelling_a_sweep_that_never_went_to_slurm_says_so(tmp_path: Path) -> None:
-    (tmp_path / "sweep.json").write_text("{}")
+    write_plan(tmp_path)
     with pytest.raises(UsageError, match="has no Slurm jobs"):
         cancel_sweep(tmp_path)
 
