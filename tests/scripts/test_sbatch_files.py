@@ -59,7 +59,7 @@ def test_array_that_does_not_count_the_cells_is_refused(tmp_path: Path) -> None:
 def test_run_over_several_processes_stops_is_requeued_and_ends(tmp_path: Path) -> None:
     run = tmp_path / "a run"
     # long enough to be in its middle when the signal comes, on any machine
-    epochs = 100
+    epochs = 40
     workers = ("protocol=workers", "protocol.workers=2", "norm=bn", "batch_size=32", f"epochs={epochs}")
     workers += ("evaluation.every=1",)  # each with its checkpoint
     asked = ("--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=0", "--cpus-per-task=1")
@@ -69,7 +69,7 @@ def test_run_over_several_processes_stops_is_requeued_and_ends(tmp_path: Path) -
         end = time.monotonic() + 300
         while not (run / "checkpoint.pt").exists():
             assert time.monotonic() < end, logs(tmp_path)
-            time.sleep(0.5)
+            time.sleep(0.1)
         subprocess.run(["scancel", "--signal=TERM", number], check=True)
         assert job.wait(timeout=300) == 0, logs(tmp_path)
     result = json.loads((run / "result.json").read_text())
