@@ -11,7 +11,7 @@ from bnrepro.rundir.result import write_result
 from bnrepro.rundir.run_error import final_evaluations
 from bnrepro.sweep.directory import write_sweep
 from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
-from bnrepro.training.failure import failed_result
+from bnrepro.training.outcome import failed_result
 
 
 def write_plan(
