@@ -1,46 +1,67 @@
-"""Whether several sweeps may share a figure: results of different configs are never mixed silently."""
+"""Which sweeps may share a figure: those of one config, and those that differ in one key."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
 from bnrepro.analysis.table import Sweep
-from bnrepro.config.errors import Damaged, UsageError
-from bnrepro.config.identity import difference
-from bnrepro.rundir import schema
-from bnrepro.rundir.reading import read_yaml
-from bnrepro.rundir.record import CONFIG, CONFIG_BYTES
+from bnrepro.config.errors import UsageError
+from bnrepro.config.identity import numeric_part
 
 AXES = ("norm", "batch_size", "seed")
-"""In which the cells of one figure differ."""
+"""In which the cells of one figure differ, beside the axis."""
+GROUPS = ("data", "model", "protocol", "optimizer", "schedule")
+"""Config groups: where two have other names, that is one difference, however many keys they have."""
 
 
-def check_comparable(sweeps: Sequence[Sweep], tables: Sequence[pd.DataFrame]) -> None:
-    """Raises `UsageError` with the keys in which the configs of the sweeps differ, apart from the axes.
+@dataclass(frozen=True)
+class Variants:
+    """In which key the sweeps of a figure differ, and each one's value."""
 
-    A norm that two sweeps have must have the same options in both: it is one line in the figure.
-    """
+    key: str | None
+    """None where all are of one config."""
+    values: tuple[str, ...]
+    """By sweep."""
+
+
+def find_variants(sweeps: Sequence[Sweep]) -> Variants:
+    """Raises `UsageError` where sweeps differ in more than one key, and where their axes do."""
     first = sweeps[0]
-    known: dict[str, tuple[Sweep, str]] = {}
-    for sweep, table in zip(sweeps, tables, strict=True):
-        _refuse(first, sweep, difference(first.base, sweep.base))
-        for norm, cell_id in table.groupby("norm", sort=False)["id"].first().items():
-            other, other_id = known.setdefault(norm, (sweep, cell_id))
-            if other is not sweep:
-                changed = difference(_norm_config(other, other_id), _norm_config(sweep, cell_id))
-                _refuse(other, sweep, [f"{norm}: norm.{key}" for key in changed])
+    keys: dict[str, None] = {}
+    for sweep in sweeps[1:]:
+        if _axis(sweep) != _axis(first):
+            raise UsageError(
+                f"{first.path} and {sweep.path}: sweeps over {_axis(first)} and over {_axis(sweep)} have no "
+                "common x axis; plot them apart"
+            )
+    for place, sweep in enumerate(sweeps):
+        for other in sweeps[place + 1 :]:
+            found = _differences(sweep, other)
+            keys |= dict.fromkeys(found)
+            if len(keys) > 1:
+                what = "; ".join(f"{key}: {_value(sweep, key)} -> {_value(other, key)}" for key in found)
+                raise UsageError(
+                    f"{sweep.path} and {other.path}: of different configs, not drawn into one figure "
+                    f"({what}); sweeps may differ in one key, so plot them apart"
+                )
+    if not keys:
+        return Variants(None, ("",) * len(sweeps))
+    (key,) = keys
+    return Variants(key, tuple(_value(sweep, key) for sweep in sweeps))
 
 
-def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def merge(tables: Sequence[pd.DataFrame], axes: Sequence[str] = AXES) -> pd.DataFrame:
     """One table; a cell that two sweeps have is there once. Raises `UsageError` where they disagree."""
     table = pd.concat(tables, ignore_index=True)
     # of equal cells the one that did not fail
     best_first = table.loc[(table["status"] == "failed").sort_values(kind="stable").index]
-    table = best_first.drop_duplicates([*AXES, "config_hash"]).sort_index()
-    if (twice := table.duplicated(list(AXES))).any():
+    table = best_first.drop_duplicates([*axes, "config_hash"]).sort_index()
+    if (twice := table.duplicated(list(axes))).any():
         raise UsageError(
             f"cell {table.loc[twice, 'id'].iloc[0]}: two sweeps have it, of different configs; "
             "plot them apart"
@@ -48,20 +69,27 @@ def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _norm_config(sweep: Sweep, cell_id: str) -> dict[str, Any]:
-    file = sweep.run_directory(cell_id) / CONFIG
-    try:
-        config = schema.check(file, read_yaml(file, CONFIG_BYTES), {"norm": schema.group()})
-    except (FileNotFoundError, Damaged) as error:
-        raise UsageError(
-            f"{error}; without the norm's options these sweeps cannot be compared; plot them apart"
-        ) from error
-    return config["norm"]
+def _axis(sweep: Sweep) -> str:
+    return sweep.plan.get("axis", {}).get("key", "batch_size")
 
 
-def _refuse(first: Sweep, second: Sweep, changed: Sequence[str]) -> None:
-    if changed:
-        raise UsageError(
-            f"{first.path} and {second.path}: of different configs, not drawn into one figure "
-            f"({'; '.join(changed)}); plot them apart"
-        )
+def _differences(first: Sweep, second: Sweep) -> list[str]:
+    """The keys in which results may differ; a norm that only one of them has is no difference."""
+    both = [norm for norm in first.norms if norm in second.norms]
+    before, after = (_numbers(sweep, both) for sweep in (first, second))
+    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    groups = {group for group in GROUPS if f"{group}.name" in keys}
+    return list(dict.fromkeys(group if (group := key.split(".")[0]) in groups else key for key in keys))
+
+
+def _numbers(sweep: Sweep, norms: Sequence[str]) -> dict[str, Any]:
+    options = sweep.plan.get("norm_options", {})
+    numbers = numeric_part({**sweep.base, "norm": {norm: options.get(norm, {}) for norm in norms}})
+    # a folder of images keeps its name when it moves to another machine
+    root = numbers.get("data.root")
+    return numbers | ({"data.root": PurePath(root).name} if root else {})
+
+
+def _value(sweep: Sweep, key: str) -> str:
+    values = _numbers(sweep, sweep.norms)
+    return str(values.get(f"{key}.name" if key in GROUPS else key))

@@ -83,6 +83,8 @@ def find_effects(summary: pd.DataFrame, x: str = "batch_size", baseline: float |
         value = reference[x].iloc[0] if at is not None else pd.NA
         own = _compare(rows, reference, OWN, leave_out=at)
         group = _compare(rows, _group_norm_at(summary, rows, x), OTHER)
+        if rows["shared"].any():  # one comparison, however many rows it has
+            group[OTHER[-1]] = group[OTHER[-2]]
         parts.append(pd.concat([rows.assign(baseline=value), own, group], axis="columns"))
     return pd.concat(parts) if parts else summary.assign(baseline=pd.NA)
 

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bnrepro.analysis import kept
 from bnrepro.analysis.caption import describe_figure, describe_setup, shorten
-from bnrepro.analysis.curves import Curve, draw_curves, read_points
+from bnrepro.analysis.curves import draw_curves, read_curves
 from bnrepro.analysis.effects import find_effects
-from bnrepro.analysis.figure import X_ORDERS, draw_figure
+from bnrepro.analysis.figure import DEFAULT, Options, draw_figure, in_legend
+from bnrepro.analysis.names import LABELS, Names, norm_names
+from bnrepro.analysis.placing import X_ORDERS
 from bnrepro.analysis.reference import REFERENCES, Reference
 from bnrepro.analysis.results import Results, load_results
 from bnrepro.analysis.series import select_series
-from bnrepro.analysis.style import FORMATS, render
+from bnrepro.analysis.style import FORMATS, LOOKS, render
 from bnrepro.analysis.tensorboard_view import show_images
-from bnrepro.analysis.text import effect_table, latex, markdown, plain
-from bnrepro.config.errors import Damaged, StorageError, UsageError, check_choice
+from bnrepro.analysis.text import TextTable, effect_table, latex, markdown, plain
+from bnrepro.config.errors import StorageError, UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
-from bnrepro.rundir.files import make_directory, write_bytes, write_text
-from bnrepro.rundir.record import METRICS
+from bnrepro.rundir.files import make_directory, write_bytes
+from bnrepro.sweep.directory import SWEEP
 
 NO_REFERENCE = "none"
 TEXTS = {"md": markdown, "tex": latex}
 """The formats of the table of effects."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the results is drawn."""
+
+    statistics: tuple[str, ...] = ("running",)
+    norms: tuple[str, ...] | None = None
+    values: tuple[float, ...] | None = None
+    """Of the axis; None, as with `norms`: all."""
+    reference: str | None = None
+    """Published points beside ours; None: the experiment's, `none`: none."""
+    baseline: float | None = None
+    """The x that the others are compared with; None: each norm's best (`find_effects`)."""
+    labels: str = LABELS[0]
 
 
 @dataclass(frozen=True)
@@ -40,64 +59,94 @@ class Plots:
     """Was something left out that cannot be believed?"""
 
 
+EVERYTHING = Choice()
+
+
 def write_plots(
     sweep_dirs: Sequence[Path],
     *,
     out: Path | None = None,
     formats: Sequence[str] = FORMATS,
-    statistics: Sequence[str] = ("running",),
-    reference: str | None = None,
-    x_order: str = X_ORDERS[0],
-    baseline: int | None = None,
+    choice: Choice = EVERYTHING,
+    options: Options = DEFAULT,
 ) -> Plots:
     """Write the tables, the figure and the learning curves of sweeps, also of unfinished ones.
 
-    `out` defaults to the one sweep directory; `reference` to the experiment's (`none` for none);
-    `baseline`, the batch size to compare the others with, to each norm's best (`find_effects`). The figures
-    also go into `tensorboard/` beside the tables, unless one sweep is drawn elsewhere, which is then only
-    read. Raises `UsageError` for bad arguments, for what is not a sweep, and for results of different
-    configs, and `StorageError`.
+    `out` defaults to the one directory given. Elsewhere, `sweep.json` and `metrics.csv` are written too, so
+    that `out` can be drawn again without the runs. The tables have everything, whatever `choice` draws.
+    Raises `UsageError` for bad arguments, for what is not a sweep, and for results that do not go together.
     """
-    _check(sweep_dirs, out, formats, statistics, reference, x_order)
+    for name in formats:
+        check_choice("--format", name, (*FORMATS, *TEXTS))
+    check_choices(choice, options)
+    if out is None and len(sweep_dirs) > 1:
+        raise UsageError(f"--out: needed with {len(sweep_dirs)} directories; give one to write into")
     results = load_results(sweep_dirs)
-    effects = _effects(results, baseline)
-    table = effect_table(effects[effects["statistics"].isin(statistics)], "batch_size")
-    figures, notes = _draw(results, statistics, _reference(results, reference), x_order)
-    # TensorBoard takes PNG, whatever is asked for
-    images = {name: render(figure, "png") for name, figure in figures.items()}
-    target = out or Path(sweep_dirs[0])
-    written = _write_tables(results, effects, target)
-    for extension in (extension for extension in formats if extension in TEXTS):
-        written.append(target / f"effects.{extension}")
-        write_text(written[-1], TEXTS[extension](table))
+    effects = _effects(results, choice.baseline)
+    figure, notes = draw_results(results, choice, options)
+    figures = {"figure": figure, **_draw_curves(results, choice, options, notes)}
+    names = norm_names([sweep.plan for sweep in results.sweeps], choice.labels)
+    files = _tables(results, effects, own=out is None)
+    for extension in (name for name in formats if name in TEXTS):
+        files[f"effects.{extension}"] = TEXTS[extension](_chosen(effects, results, choice, names)).encode()
     for name, figure in figures.items():
-        for extension in (extension for extension in formats if extension in FORMATS):
-            written.append(target / f"{name}.{extension}")
-            write_bytes(written[-1], images[name] if extension == "png" else render(figure, extension))
-    if len(sweep_dirs) > 1 or target.resolve() == Path(sweep_dirs[0]).resolve():
-        written.append(target / "tensorboard")
-        show_images(written[-1], images)
+        files |= {f"{name}.{kind}": render(figure, kind) for kind in FORMATS if kind in formats}
+    target = out or Path(sweep_dirs[0])
+    written = _write(files, target)
+    if out is None and results.sweeps[0].kind == "sweep":
+        written += _show(figures, files, target / "tensorboard", notes)
+    table = _chosen(effects, results, choice, str)
     lines = (*plain(table), *table.notes)
     return Plots(tuple(written), lines, (*_state(results), *notes), bool(results.damaged))
 
 
-def _check(
-    sweep_dirs: Sequence[Path],
-    out: Path | None,
-    formats: Sequence[str],
-    statistics: Sequence[str],
-    reference: str | None,
-    x_order: str,
-) -> None:
-    for value in formats:
-        check_choice("--format", value, (*FORMATS, *TEXTS))
-    for value in statistics:
+def draw_results(results: Results, choice: Choice, options: Options) -> tuple[Figure, list[str]]:
+    """Error against the axis, and notes on what the figure lacks. Raises `UsageError` for bad choices."""
+    check_choices(choice, options)
+    reference = _reference(results, choice.reference)
+    results = results.only(choice.norms, choice.values)
+    names = norm_names([sweep.plan for sweep in results.sweeps], choice.labels)
+    series, notes = select_series(results, choice.statistics, names)
+    if not any(line.drawn for line in series):
+        raise UsageError(f"nothing to draw: {'; '.join([*_state(results), *notes])}")
+    if reference and not {point.norm for point in reference.points} & {line.norm for line in series}:
+        notes.append(f"reference: {reference.label} has none of these norms; not drawn")
+        reference = None
+    more = [f"Faint, with open marks: {reference.label}."] if reference and not in_legend(series) else []
+    figure = draw_figure(
+        series,
+        axis=results.axis,
+        names=names,
+        caption=describe_figure(results, series, names, more),
+        options=options,
+        reference=reference,
+        chance=results.chance,
+    )
+    return figure, notes
+
+
+def _draw_curves(results: Results, choice: Choice, options: Options, notes: list[str]) -> dict[str, Figure]:
+    results = results.only(choice.norms, choice.values)
+    curves, damaged = read_curves(results)
+    notes += damaged
+    if not curves:
+        return {}
+    names = norm_names([sweep.plan for sweep in results.sweeps], choice.labels)
+    cross = " × diverged." if any(curve.diverged for curve in curves) else ""
+    about = f"One line per run, under running statistics; at its end: {results.axis.label}.{cross}"
+    return {"curves": draw_curves(curves, f"{describe_setup(results)} {about}", names, options)}
+
+
+def check_choices(choice: Choice, options: Options) -> None:
+    """Raises `UsageError` for a choice that there is not."""
+    for value in choice.statistics:
         check_choice("--statistics", value, STATISTICS)
-    if reference is not None:
-        check_choice("--reference", reference, (*REFERENCES, NO_REFERENCE))
-    check_choice("--x-order", x_order, X_ORDERS)
-    if out is None and len(sweep_dirs) > 1:
-        raise UsageError(f"--out: needed with {len(sweep_dirs)} sweep directories; give a directory")
+    if choice.reference is not None:
+        check_choice("--reference", choice.reference, (*REFERENCES, NO_REFERENCE))
+    check_choice("--labels", choice.labels, LABELS)
+    check_choice("--style", options.style, tuple(LOOKS))
+    if options.x_order is not None:
+        check_choice("--x-order", options.x_order, X_ORDERS)
 
 
 def _reference(results: Results, asked: str | None) -> Reference | None:
@@ -109,84 +158,70 @@ def _reference(results: Results, asked: str | None) -> Reference | None:
     return REFERENCES[name]
 
 
-def _curves(results: Results) -> tuple[list[Curve], list[str]]:
-    """Every finished cell once, also where two sweeps have it; and a line for each that cannot be read."""
-    curves: dict[str, Curve] = {}
-    damaged = []
-    for sweep, table in zip(results.sweeps, results.tables, strict=True):
-        for cell in table.itertuples():
-            if cell.id in curves:
-                continue
-            try:
-                points = read_points(sweep.run_directory(cell.id) / METRICS)
-            except Damaged as error:
-                damaged.append(f"curves: {cell.id} is left out: {error}")
-                continue
-            if len(points):
-                curves[cell.id] = Curve(
-                    cell.norm, int(cell.batch_size), cell.shared, cell.status == "diverged", points
-                )
-    return list(curves.values()), damaged
-
-
-def _curves_caption(results: Results, curves: Sequence[Curve]) -> str:
-    cross = " × diverged." if any(curve.diverged for curve in curves) else ""
-    return f"{describe_setup(results.table)} One line per cell, under running statistics.{cross}"
-
-
-def _draw(
-    results: Results, statistics: Sequence[str], reference: Reference | None, x_order: str
-) -> tuple[dict[str, Figure], list[str]]:
-    """The figures by name, and notes on what they lack."""
-    series, notes = select_series(results.summary, results.batch_norms, statistics)
-    if not series:
-        raise UsageError(f"nothing to draw: {'; '.join([*_state(results), *notes])}")
-    if reference and not {point.norm for point in reference.points} & {line.norm for line in series}:
-        notes.append(f"reference: {reference.label} has none of these norms; not drawn")
-        reference = None
-    caption = describe_figure(results.table, series, results.batch_norms, len(results.planned))
-    figures = {"figure": draw_figure(series, caption=caption, reference=reference, x_order=x_order)}
-    curves, damaged = _curves(results)
-    notes += damaged
-    if curves:
-        figures["curves"] = draw_curves(curves, _curves_caption(results, curves))
-    return figures, notes
-
-
-def _effects(results: Results, baseline: int | None) -> pd.DataFrame:
-    sizes = [int(size) for size in results.summary["batch_size"].unique()]
+def _effects(results: Results, baseline: float | None) -> pd.DataFrame:
+    x = results.axis.column
     if baseline is not None:
-        check_choice("--baseline", baseline, sizes)
-    return find_effects(results.summary, baseline=baseline)
+        check_choice("--baseline", f"{baseline:g}", [f"{value:g}" for value in results.summary[x].unique()])
+    return find_effects(results.summary, x, baseline)
 
 
-def _write_tables(results: Results, effects: pd.DataFrame, target: Path) -> list[Path]:
+def _chosen(effects: pd.DataFrame, results: Results, choice: Choice, names: Names) -> TextTable:
+    """The table of the effects that are drawn."""
+    x = results.axis.column
+    keep = effects["statistics"].isin(choice.statistics) | ~effects["norm"].isin(results.batch_norms)
+    if choice.norms is not None:
+        keep &= effects["norm"].isin(choice.norms)
+    if choice.values is not None:
+        keep &= effects[x].isin(choice.values)
+    return effect_table(effects[keep], x, names)
+
+
+def _tables(results: Results, effects: pd.DataFrame, own: bool) -> dict[str, bytes]:
+    """The CSV files. `own`: they go into the sweep's own directory, which has the rest already."""
+    frames = {kept.TABLE: results.table, "summary.csv": results.summary, "effects.csv": effects}
+    files = {name: frame.to_csv(index=False, lineterminator="\n").encode() for name, frame in frames.items()}
+    if not own and results.variants.key is None:
+        plan = kept.one_plan([sweep.plan for sweep in results.sweeps])
+        files[SWEEP] = (json.dumps(plan, indent=2, ensure_ascii=False) + "\n").encode()
+        files[kept.METRICS] = kept.write_metrics(results.metrics()).encode()
+    return files
+
+
+def _write(files: Mapping[str, bytes], target: Path) -> list[Path]:
     try:
         make_directory(target)
     except StorageError as error:
         raise UsageError(f"--out {error}; or choose another") from error
-    frames = {"table": results.table, "summary": results.summary, "effects": effects}
-    paths = [target / f"{name}.csv" for name in frames]
-    for path, frame in zip(paths, frames.values(), strict=True):
-        write_text(path, frame.to_csv(index=False, lineterminator="\n"))
-    return paths
+    for name, content in files.items():
+        write_bytes(target / name, content)
+    return [target / name for name in files]
+
+
+def _show(
+    figures: Mapping[str, Figure], files: Mapping[str, bytes], view: Path, notes: list[str]
+) -> list[Path]:
+    """Put the figures into TensorBoard, which takes PNG, whatever is asked for."""
+    images = {name: files.get(f"{name}.png") or render(figure, "png") for name, figure in figures.items()}
+    try:
+        show_images(view, images)
+    except (StorageError, UsageError) as error:  # it is a view; the files are the result
+        notes.append(f"tensorboard: {error}")
+        return []
+    return [view]
 
 
 def _state(results: Results) -> list[str]:
     """What the figure does not have: cells without result, and failed ones."""
-    planned = results.planned
-    finished = set(results.table["id"])
-    missing = [cell_id for cell_id in planned if cell_id not in finished and cell_id not in results.damaged]
-    notes = [f"damaged: {cell_id} is left out: {why}" for cell_id, why in results.damaged.items()]
-    if missing:
+    notes = [f"damaged: {cell} is left out: {why}" for cell, why in results.damaged.items()]
+    if missing := results.missing:
         notes.append(
-            f"missing: {len(missing)} of {len(planned)} cells have no result yet: {shorten(missing)}"
+            f"missing: {len(missing)} of {len(results.planned)} cells have no result yet: {shorten(missing)}"
         )
     failed = results.table[results.table["status"] == "failed"]
     if len(failed):
         first = failed.iloc[0]
         notes.append(
-            f"failed: {len(failed)} of {len(planned)} cells: {shorten(list(failed['id']))}; "
+            f"failed: {len(failed)} of {len(results.planned)} cells: {shorten(list(failed['id']))}; "
             f"{first['id']}: {' '.join(first['message'].split())}"
         )
     return notes

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bnrepro.analysis.comparable import check_comparable, merge
+from bnrepro.analysis import kept
+from bnrepro.analysis.comparable import AXES, Variants, find_variants, merge
 from bnrepro.analysis.summary import summarize
-from bnrepro.analysis.table import Sweep, read_sweep, read_table
-from bnrepro.config.errors import UsageError
+from bnrepro.analysis.table import ATTRIBUTE, Sweep, images_per_epoch, read_sweep, read_table
+from bnrepro.analysis.x_axis import XAxis, x_axis
+from bnrepro.config.errors import Damaged, UsageError, check_choice
+from bnrepro.rundir.record import METRICS, read_metrics
+
+CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000}
+"""Of the package's data sets: results of earlier versions do not say it."""
+
+
+class Planned(NamedTuple):
+    """A cell that a sweep has or should have."""
+
+    variant: str
+    norm: str
+    x: float
+    id: str
 
 
 @dataclass(frozen=True)
@@ -19,20 +35,109 @@ class Results:
     """The finished cells of one or more sweeps."""
 
     sweeps: tuple[Sweep, ...]
+    variants: Variants
     tables: tuple[pd.DataFrame, ...]
+    """By sweep."""
     table: pd.DataFrame
+    """All of them, each cell once; with a column `variant` where the sweeps differ in a key."""
     summary: pd.DataFrame
+    axis: XAxis
+    planned: tuple[Planned, ...]
+    images: list[int]
+    """Training images that an epoch sees, by number."""
     damaged: dict[str, str]
     """Cell id -> why it is left out."""
 
     @property
-    def planned(self) -> list[str]:
-        return list(dict.fromkeys(cell["id"] for sweep in self.sweeps for cell in sweep.cells))
+    def missing(self) -> list[str]:
+        """Planned cells without a result."""
+        variants = self.table["variant"] if "variant" in self.table else [""] * len(self.table)
+        finished = set(zip(variants, self.table["id"], strict=True))
+        return [
+            f"{cell.id} ({self.variants.key}={cell.variant})" if cell.variant else cell.id
+            for cell in self.planned
+            if (cell.variant, cell.id) not in finished and cell.id not in self.damaged
+        ]
 
     @property
     def batch_norms(self) -> set[str]:
         """The norms with batch statistics: the only ones with a `norm_batch_size`."""
         return set(self.table.loc[self.table["norm_batch_size"].notna(), "norm"])
+
+    @property
+    def chance(self) -> float | None:
+        """The error of guessing, in percent, where the number of classes is known."""
+        if "classes" in self.table and self.table["classes"].notna().any():
+            return 100 * (1 - 1 / self.table["classes"].max())
+        diverged = self.table.loc[self.table["status"] == "diverged", "error_running"]
+        classes = CLASSES.get(str(self.sweeps[0].base.get("data", {}).get("name")))
+        return diverged.max() if len(diverged) else 100 * (1 - 1 / classes) if classes else None
+
+    def only(self, norms: Sequence[str] | None, values: Sequence[float] | None) -> Results:
+        """What a figure of some norms and some values of the axis is made of.
+
+        Raises `UsageError` for one that the sweeps do not have.
+        """
+        known = list(dict.fromkeys(cell.norm for cell in self.planned))
+        for norm in norms or ():
+            check_choice("--norms", norm, known)
+        points = sorted({*self.summary[self.axis.column], *(cell.x for cell in self.planned)})
+        for value in values or ():
+            check_choice("--batch-sizes", f"{value:g}", [f"{point:g}" for point in points])
+
+        def chosen(frame: pd.DataFrame) -> pd.DataFrame:
+            keep = frame["norm"].isin(norms or known)
+            if values is not None:
+                # a norm that was trained once holds at every x
+                keep &= frame[self.axis.column].isin(values) | frame["shared"]
+            return frame[keep]
+
+        summary = chosen(self.summary)
+        if values is not None:
+            summary = summary[summary[self.axis.column].isin(values)]
+        order = {norm: place for place, norm in enumerate(norms or known)}
+        return replace(
+            self,
+            tables=tuple(chosen(table) for table in self.tables),
+            table=chosen(self.table),
+            summary=summary.sort_values("norm", key=lambda column: column.map(order), kind="stable"),
+            planned=tuple(
+                cell
+                for cell in self.planned
+                if cell.norm in order and (values is None or cell.x in values or self._is_shared(cell.norm))
+            ),
+        )
+
+    def _is_shared(self, norm: str) -> bool:
+        return bool(self.table.loc[self.table["norm"] == norm, "shared"].any())
+
+    def metrics(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Each finished cell's id and its evaluations, as in metrics.jsonl."""
+        for _, row, lines in self.runs([]):
+            yield row["id"], lines
+
+    def runs(self, damaged: list[str]) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
+        """Each finished cell once: its variant, its row of the table, and its evaluations.
+
+        A cell whose metrics.jsonl cannot be believed is left out, and a line about it added to `damaged`.
+        """
+        seen = set()
+        for sweep, variant, table in zip(self.sweeps, self.variants.values, self.tables, strict=True):
+            stored = kept.read_metrics(sweep.path) if sweep.kind == "kept" else {}
+            for row in table.to_dict("records"):
+                cell = row["id"]
+                if (variant, cell) in seen:
+                    continue
+                seen.add((variant, cell))
+                if sweep.kind == "kept":
+                    yield variant, row, stored.get(cell, [])
+                    continue
+                try:
+                    lines = read_metrics(sweep.run_directory(cell) / METRICS)
+                except Damaged as error:
+                    damaged.append(f"curves: {cell} is left out: {error}")
+                    continue
+                yield variant, row, lines
 
 
 def load_results(sweep_dirs: Sequence[Path]) -> Results:
@@ -45,10 +150,58 @@ def load_results(sweep_dirs: Sequence[Path]) -> Results:
         places = ", ".join(str(sweep.path) for sweep in sweeps)
         why = "; ".join(damaged.values()) or "no cell is finished yet"
         raise UsageError(f"SWEEP_DIR={places}: {why}; nothing to plot")
-    table = tables[0]
+    variants = find_variants(sweeps)
+    table = tables[0].assign(variant=variants.values[0]) if variants.key else tables[0]
     if len(tables) > 1:
-        check_comparable(sweeps, tables)
-        table = merge(tables)
+        named = zip(tables, variants.values, strict=True)
+        parts = [part.assign(variant=value) if variants.key else part for part, value in named]
+        table = merge(parts, ("variant", *AXES) if variants.key else AXES)
+    axis = x_axis(sweeps[0].plan, table)
     norms = list(dict.fromkeys(norm for sweep in sweeps for norm in sweep.norms))
-    batch_sizes = sorted({size for sweep in sweeps for size in sweep.batch_sizes})
-    return Results(sweeps, tables, table, summarize(table, norms, batch_sizes), damaged)
+    planned = tuple(
+        Planned(value, cell["norm"], cell.get("x", cell["batch_size"]), cell["id"])
+        for value, sweep in zip(variants.values, sweeps, strict=True)
+        for cell in sweep.cells
+    )
+    planned = tuple(dict.fromkeys(planned))
+    points = sorted({value for sweep in sweeps for value in _values(sweep)})
+    return Results(
+        sweeps=sweeps,
+        variants=variants,
+        tables=tables,
+        table=table,
+        summary=summarize(table, norms, points, axis.column),
+        axis=axis,
+        planned=planned,
+        images=images_per_epoch(sweeps, table),
+        damaged=damaged,
+    )
+
+
+def table_results(table: pd.DataFrame) -> Results:
+    """Of a table alone, as `load_table` gives it or a part of it. Raises `UsageError` for an empty one."""
+    if table.empty:
+        raise UsageError("table: has no rows; nothing to draw")
+    norms = list(table["norm"].unique())
+    plan: dict[str, Any] = {"experiment": "default", "reference": None, "base": {}}
+    plan |= {**table.attrs.get(ATTRIBUTE, {}), "norms": norms, "cells": []}
+    axis = x_axis(plan, table)
+    separate = table[~table["shared"]]
+    values = sorted(separate[axis.column].unique()) or plan.get("batch_sizes", [1])
+    planned = [Planned("", norm, x, f"{norm}-{x}") for norm in separate["norm"].unique() for x in values]
+    return Results(
+        sweeps=(Sweep(Path(), plan, "table"),),
+        variants=Variants(None, ("",)),
+        tables=(table,),
+        table=table,
+        summary=summarize(table, norms, values, axis.column),
+        axis=axis,
+        planned=tuple(planned),
+        images=plan.get("images_per_epoch", []),
+        damaged={},
+    )
+
+
+def _values(sweep: Sweep) -> Sequence[float]:
+    axis = sweep.plan.get("axis")
+    return axis["values"] if axis else sweep.plan["batch_sizes"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,8 @@ OTHER_STYLES = (
 )
 """For norms that the package does not know, in turn."""
 
+VARIANT_LINES = ("-", "--", ":", "-.", DASH_DOT_DOT, LONG, DENSE)
+"""Of the sweeps in one figure, in turn."""
 STATISTICS_LINES = {"running": "-", "precise": "--", "batch": ":"}
 STATISTICS_FILLS: dict[str, dict[str, str]] = {
     "running": {},
@@ -60,13 +63,18 @@ STATISTICS_FILLS: dict[str, dict[str, str]] = {
 }
 
 GRAY = "#555555"
+FAINT = "#8A8A8A"
 INFORMATION = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 """No dates in the files: the same results give the same bytes."""
 FORMATS = tuple(INFORMATION)
 
+ELSEWHERE = (b"font-family: 'DejaVu Sans'", b"font-family: 'DejaVu Sans', Verdana, sans-serif")
+"""Text in an SVG is drawn with the viewer's fonts: Verdana has the same widths."""
+
 RC: Any = {
-    "font.family": "DejaVu Sans",  # travels with matplotlib: the same figure on every machine
+    "font.family": ["DejaVu Sans"],  # travels with matplotlib: the same figure on every machine
     "font.size": 9,
+    "text.parse_math": False,  # a folder's name may have a $
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": GRAY,
@@ -84,9 +92,41 @@ RC: Any = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5.5,
     "svg.hashsalt": "bnrepro",
-    "pdf.fonttype": 42,
+    "svg.fonttype": "none",  # text stays text: it can be searched and edited
+    "pdf.fonttype": 42,  # TrueType, embedded: what journals ask for
     "savefig.dpi": 200,
 }
+SCALED = ("font.size", "legend.fontsize", "lines.linewidth", "lines.markersize", "grid.linewidth")
+KEPT = ("backend", "backend_fallback", "interactive", "toolbar", "timezone")
+"""Settings of the process, which say nothing of how a figure looks."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How large and how heavy a figure is drawn."""
+
+    scale: float
+    """Of text, lines and marks."""
+    width: float
+    """Inches."""
+    height: float
+    """Inches, without the strip of failures and what a long caption needs."""
+
+    def points(self, value: float) -> float:
+        return self.scale * value
+
+
+LOOKS = {"paper": Look(1.0, 7.4, 4.6), "talk": Look(1.6, 11.0, 6.2)}
+"""By the name that `--style` takes."""
+
+
+@contextmanager
+def drawing(look: Look = LOOKS["paper"]) -> Iterator[None]:
+    """Matplotlib's own defaults, and ours over them: what a user's matplotlibrc says does not count."""
+    defaults = {key: value for key, value in dict.items(matplotlib.rcParamsDefault) if key not in KEPT}
+    scaled = {key: RC[key] * look.scale for key in SCALED}
+    with matplotlib.rc_context(defaults | RC | scaled):
+        yield
 
 
 def norm_styles(norms: Sequence[str]) -> dict[str, Style]:
@@ -99,6 +139,7 @@ def norm_styles(norms: Sequence[str]) -> dict[str, Style]:
 def render(figure: Figure, extension: str) -> bytes:
     """The file's content. `extension` is one of `FORMATS`."""
     buffer = io.BytesIO()
-    with matplotlib.rc_context(RC):
+    with drawing():
         figure.savefig(buffer, format=extension, metadata=INFORMATION[extension])
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    return content.replace(*ELSEWHERE) if extension == "svg" else content

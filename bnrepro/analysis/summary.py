@@ -12,40 +12,46 @@ from bnrepro.analysis.table import ERROR_COLUMNS
 from bnrepro.config.validate import STATISTICS
 
 CONFIDENCE = 0.95
-COLUMNS = (
-    *("norm", "batch_size", "statistics", "shared", "n", "n_diverged", "n_failed"),
-    *("mean", "sd", "low", "high"),
-)
+NUMBERS = ("n", "n_diverged", "n_failed", "mean", "sd", "low", "high")
 
 
-def summarize(table: pd.DataFrame, norms: Sequence[str], batch_sizes: Sequence[int]) -> pd.DataFrame:
-    """A row per norm × batch size × statistics, in the order of `norms`, then of rising batch size.
+def summarize(
+    table: pd.DataFrame, norms: Sequence[str], values: Sequence[float], x: str = "batch_size"
+) -> pd.DataFrame:
+    """A row per norm × `x` × statistics, in the order of `norms`, then of rising `x`.
 
     `n` counts the seeds with an error, diverged runs (`n_diverged` of them) with that of chance: leaving
     them out would flatter a norm. `n_failed` runs have no error. `mean` and `sd` (n − 1) are percent;
     `low` and `high` are the 95 % t-interval of the mean, mean ± t(0.975, n − 1) · sd / √n, empty for one
-    seed. A `shared` cell (trained once per seed for every batch size) has a row at each of `batch_sizes`.
+    seed. A `shared` cell (trained once per seed for every x) has a row at each of `values`. Where `table`
+    has several variants, each has rows of its own.
     """
-    state = table[["norm", "batch_size", "shared"]].assign(
+    variant = ["variant"] if "variant" in table else []
+    state = table[[*variant, "norm", x, "shared"]].assign(
         n_diverged=table["status"] == "diverged", n_failed=table["status"] == "failed"
     )
     per_statistic = [
         state.assign(statistics=statistic, error=table[column])
         for statistic, column in zip(STATISTICS, ERROR_COLUMNS, strict=True)
     ]
-    groups = pd.concat(per_statistic).groupby(["norm", "batch_size", "statistics", "shared"], sort=False)
-    summary = groups.agg(
-        n=("error", "count"),
-        n_diverged=("n_diverged", "sum"),
-        n_failed=("n_failed", "sum"),
-        mean=("error", "mean"),
-        sd=("error", "std"),
-    ).reset_index()
+    keys = [*variant, "norm", x, "statistics", "shared"]
+    summary = (
+        pd.concat(per_statistic)
+        .groupby(keys, sort=False)
+        .agg(
+            n=("error", "count"),
+            n_diverged=("n_diverged", "sum"),
+            n_failed=("n_failed", "sum"),
+            mean=("error", "mean"),
+            sd=("error", "std"),
+        )
+        .reset_index()
+    )
     only_failed = (summary["statistics"] == "running") & (summary["n_failed"] > 0)
     summary = summary[(summary["n"] > 0) | only_failed]
     half = _half_width(summary["n"].to_numpy(), summary["sd"].to_numpy())
     summary = summary.assign(low=summary["mean"] - half, high=summary["mean"] + half)
-    return _sorted(_at_every_size(summary, batch_sizes), norms)[list(COLUMNS)]
+    return _sorted(_at_every_x(summary, values, x), norms, x)[[*keys, *NUMBERS]]
 
 
 def _half_width(n: np.ndarray, sd: np.ndarray) -> np.ndarray:
@@ -56,20 +62,16 @@ def _half_width(n: np.ndarray, sd: np.ndarray) -> np.ndarray:
     return np.where(enough, t * sd / np.sqrt(degrees + 1), np.nan)
 
 
-def _at_every_size(summary: pd.DataFrame, batch_sizes: Sequence[int]) -> pd.DataFrame:
-    shared = summary[summary["shared"]].drop(columns="batch_size")
-    sizes = pd.DataFrame({"batch_size": pd.array(sorted(batch_sizes), dtype="Int64")})
-    return pd.concat([summary[~summary["shared"]], shared.merge(sizes, how="cross")])
+def _at_every_x(summary: pd.DataFrame, values: Sequence[float], x: str) -> pd.DataFrame:
+    shared = summary[summary["shared"]].drop(columns=x)
+    every = pd.DataFrame({x: pd.array(sorted(values), dtype=summary[x].dtype)})
+    return pd.concat([summary[~summary["shared"]], shared.merge(every, how="cross")])
 
 
-def _sorted(summary: pd.DataFrame, norms: Sequence[str]) -> pd.DataFrame:
+def _sorted(summary: pd.DataFrame, norms: Sequence[str], x: str) -> pd.DataFrame:
     rank = {name: place for place, name in enumerate([*norms, *STATISTICS])}
-    order = pd.DataFrame(
-        {
-            "norm": summary["norm"].map(rank),
-            "batch_size": summary["batch_size"],
-            "statistics": summary["statistics"].map(rank),
-        }
-    )
-    places = np.lexsort([order["statistics"], order["batch_size"].astype(int), order["norm"]])
-    return summary.iloc[places].reset_index(drop=True)
+    keys = [summary["statistics"].map(rank), summary[x].astype(float), summary["norm"].map(rank)]
+    if "variant" in summary:
+        first_seen = {name: place for place, name in enumerate(summary["variant"].unique())}
+        keys.insert(2, summary["variant"].map(first_seen))
+    return summary.iloc[np.lexsort(keys)].reset_index(drop=True)

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from bnrepro.analysis.style import GRAY, RC, Style, render
+from bnrepro.analysis.style import GRAY, Style, drawing, render
 from bnrepro.bench.report import describe_machine
 from bnrepro.rundir.files import write_bytes
 
@@ -31,7 +30,7 @@ CHARACTERS_PER_INCH = 18
 def draw_bench(report: Mapping[str, Any]) -> Figure:
     """Medians, and bars from the lowest to the highest round."""
     norms = list(dict.fromkeys(row["norm"] for row in report["cells"]))
-    with matplotlib.rc_context(RC):
+    with drawing():
         figure = Figure(figsize=(max(4.6, PANEL * len(norms) + 0.6), 3.9), layout="constrained")
         panels = figure.subplots(1, len(norms), sharey=True, squeeze=False)[0]
         for axes, norm in zip(panels, norms, strict=True):

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 CHANCE = 90.0
+DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {"gn": {"groups": "auto"}, "none": {"skip_init": True}}
 BATCH_NORMS = ("bn", "brn", "mabn", "bn_frozen")
 
 
@@ -38,11 +39,14 @@ class SyntheticSweep:
     reference: str | None = None
     epochs: int = 6
     base: dict[str, Any] = field(default_factory=dict)
+    overrides: tuple[str, ...] = ()
     norm_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By norm; part of its config and of the hash."""
     states: dict[str, str] = field(default_factory=dict)
     """By cell: `diverged`, `failed`, `missing`; else completed."""
     error: Callable[[str, int, int], dict[str, float]] = plausible_error
+    message: str = "Expected more than 1 value per channel"
+    """Of failed runs."""
     metrics: bool = True
 
     def write(self) -> Path:
@@ -56,6 +60,8 @@ class SyntheticSweep:
             "norms": self.norms,
             "batch_sizes": self.batch_sizes,
             "seeds": self.seeds,
+            "norm_options": {norm: self._options(norm) for norm in self.norms},
+            "overrides": self.overrides,
             "cells": cells,
         }
         self.path.mkdir(parents=True, exist_ok=True)
@@ -66,31 +72,32 @@ class SyntheticSweep:
                 self._write_run(cell, state)
         return self.path
 
+    def _options(self, norm: str) -> dict[str, Any]:
+        return DEFAULT_OPTIONS.get(norm, {}) | self.norm_options.get(norm, {})
+
     def _cells(self) -> Iterable[dict[str, Any]]:
         for norm in self.norms:
             shared = self.protocol == "fixed_sgd" and norm not in BATCH_NORMS
             for size in (256,) if shared else self.batch_sizes:
+                sgd = {"coupled": size, "workers": 8 * size, "fixed_sgd": 256}[self.protocol]
                 for seed in self.seeds:
-                    options = self.norm_options.get(norm, {})
                     yield {
                         "id": f"{norm}-b{size}-s{seed}",
                         "norm": norm,
                         "batch_size": size,
                         "seed": seed,
-                        "config_hash": f"{norm}.{size}.{seed}.{sorted(options.items())}.{sorted(self.base)}",
+                        "config_hash": f"{norm}.{size}.{seed}.{self._options(norm)}.{sorted(self.base)}",
                         "shared": shared,
-                        "steps": 10240 // size * self.epochs,
+                        "steps": 10240 // sgd * self.epochs,
                         "workers": {"coupled": 1, "workers": 8}.get(self.protocol, 256 // size),
-                        "sgd_batch_size": {"coupled": size, "workers": 8 * size, "fixed_sgd": 256}[
-                            self.protocol
-                        ],
+                        "sgd_batch_size": sgd,
                         "norm_batch_size": size if norm in BATCH_NORMS else None,
                     }
 
     def _write_run(self, cell: dict[str, Any], state: str) -> None:
         directory = self.path / "cells" / cell["id"]
         directory.mkdir(parents=True, exist_ok=True)
-        options = self.norm_options.get(cell["norm"], {})
+        options = self._options(cell["norm"])
         config = self.base | {"norm": {"name": cell["norm"], "factory": None, "options": options}}
         (directory / "config.yaml").write_text(yaml.safe_dump(config))
         error = self.error(cell["norm"], cell["batch_size"], cell["seed"])
@@ -111,7 +118,7 @@ class SyntheticSweep:
             return head | {
                 "error": {},
                 "last_errors": {},
-                "message": "Expected more than 1 value per channel",
+                "message": self.message,
             }
         diverged = state == "diverged"
         return head | {

@@ -10,7 +10,8 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 
 from bnrepro.analysis import load_table
-from bnrepro.analysis.plot import write_plots
+from bnrepro.analysis.figure import Options
+from bnrepro.analysis.plot import Choice, write_plots
 from bnrepro.cli.plot import plot
 from bnrepro.config.errors import UsageError
 
@@ -36,7 +37,7 @@ def test_only_the_formats_asked_for(sweep, tmp_path: Path) -> None:
     out = tmp_path / "new" / "folder"
     write_plots([sweep(**SMALL)], out=out, formats=["svg"])
     assert sorted(file.name for file in out.iterdir()) == [
-        *("curves.svg", "effects.csv", "figure.svg", "summary.csv", "table.csv")
+        *("curves.svg", "effects.csv", "figure.svg", "metrics.csv", "summary.csv", "sweep.json", "table.csv")
     ]
 
 
@@ -46,7 +47,7 @@ def test_same_results_give_the_same_bytes(sweep, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_plots([path], out=tmp_path / name)
     files = sorted(file.name for file in (tmp_path / "a").iterdir())
-    assert len(files) == 9
+    assert len(files) == 11
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
 
 
@@ -91,9 +92,9 @@ def test_nothing_to_plot_says_why(sweep, state: str, message: str) -> None:
     ("argument", "message"),
     [
         ({"formats": ["jpg"]}, "--format=jpg: choices: png, svg, pdf, md, tex"),
-        ({"statistics": ["mean"]}, "--statistics=mean: choices: running, precise, batch"),
-        ({"reference": "wu"}, "--reference=wu: choices: wu_he_2018"),
-        ({"x_order": "down"}, "--x-order=down: choices: large-to-small, small-to-large"),
+        ({"choice": Choice(statistics=("mean",))}, "--statistics=mean: choices: running, precise, batch"),
+        ({"choice": Choice(reference="wu")}, "--reference=wu: choices: wu_he_2018"),
+        ({"options": Options(x_order="down")}, "--x-order=down: choices: large-to-small, small-to-large"),
     ],
 )
 def test_a_wrong_choice_names_the_choices(sweep, argument, message: str) -> None:
@@ -114,21 +115,20 @@ def test_all_runs_diverged_is_still_a_figure(sweep) -> None:
 
 def test_statistics_that_no_cell_has_are_said_and_the_rest_is_drawn(sweep) -> None:
     path = sweep(**SMALL, error=lambda *_: {"running": 40.0})
-    notes = write_plots([path], formats=["png"], statistics=["precise"]).notes
+    notes = write_plots([path], formats=["png"], choice=Choice(statistics=("precise",))).notes
     assert notes == ("bn: no finished cell has an error under precise statistics; not drawn",)
 
 
 def test_a_reference_without_our_norms_is_said(sweep) -> None:
     path = sweep(norms=("frn",), batch_sizes=(4,))
-    (note,) = write_plots([path], formats=["png"], reference="wu_he_2018").notes
+    (note,) = write_plots([path], formats=["png"], choice=Choice(reference="wu_he_2018")).notes
     assert note.startswith("reference: Wu & He 2018")
 
 
 @pytest.mark.parametrize(("asked", "drawn"), [(None, True), ("none", False)])
 def test_the_experiments_reference_is_drawn_unless_refused(sweep, asked, drawn: bool) -> None:
     path = sweep(**SMALL, reference="mabn_2020")
-    write_plots([path], formats=["svg"], reference=asked)
-    # text is paths in the SVG, with the words in a comment
+    write_plots([path], formats=["svg"], choice=Choice(reference=asked))
     assert ("Yan et al. 2020" in (path / "figure.svg").read_text()) == drawn
 
 
@@ -160,8 +160,61 @@ def test_tensorboard_shows_the_last_figures_only(sweep) -> None:
     assert other.exists()
 
 
-def test_a_sweep_that_is_read_only_can_be_plotted_elsewhere(sweep, tmp_path: Path) -> None:
+def test_with_out_the_sweeps_directory_is_only_read(sweep, tmp_path: Path) -> None:
+    """It may be somebody else's."""
     path = sweep(**SMALL)
-    before = sorted(path.rglob("*"))
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
     write_plots([path], out=tmp_path / "out", formats=["png"])
-    assert sorted(path.rglob("*")) == before
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_where_tensorboard_cannot_be_written_the_rest_is(sweep) -> None:
+    path = sweep(**SMALL)
+    (path / "tensorboard").write_text("in the way")
+    plots = write_plots([path], formats=["png"])
+    assert "figure.png" in names(plots)
+    assert "tensorboard" not in names(plots)
+    assert plots.notes[0].startswith("tensorboard:")
+
+
+def test_what_is_drawn_can_be_chosen_and_the_tables_keep_everything(sweep) -> None:
+    path = sweep(batch_sizes=(1, 2, 4))
+    plots = write_plots([path], formats=["svg"], choice=Choice(norms=("gn", "bn"), values=(2, 4)))
+    svg = (path / "figure.svg").read_text()
+    assert svg.index("Group norm (8 groups)") < svg.index("Batch norm")
+    assert "No norm" not in svg
+    assert [line.split()[:2] for line in plots.effects[1:5]] == [
+        ["bn", "2"],
+        ["bn", "4"],
+        ["gn", "2"],
+        ["gn", "4"],
+    ]
+    assert len(pd.read_csv(path / "table.csv")) == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"norms": "bn,zz"}, "--norms=zz: choices: bn, gn"),
+        ({"batch_sizes": "2,3"}, "--batch-sizes=3: choices: 2, 4"),
+        ({"batch_sizes": "two"}, "--batch-sizes two: must be numbers with commas between, as 1,2,4"),
+        ({"baseline": 3}, "--baseline=3: choices: 2, 4"),
+        ({"size": "7"}, "--size 7: must be two numbers, as 7x4 (inches, from 1)"),
+        ({"size": "7x0"}, "--size 7x0: must be two numbers, as 7x4 (inches, from 1)"),
+        ({"ylim": "60,0"}, "--ylim 60,0: must be two numbers, as 0,60 (percent, rising)"),
+        ({"style": "poster"}, "--style=poster: choices: paper, talk"),
+        ({"labels": "long"}, "--labels=long: choices: names, config"),
+    ],
+)
+def test_a_wrong_option_is_one_line(sweep, options, line: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        plot([sweep(**SMALL)], **options)
+    assert str(refused.value) == line
+
+
+def test_markdown_and_latex_have_the_names_a_reader_knows(sweep) -> None:
+    path = sweep(**SMALL)
+    write_plots([path], formats=["md", "tex"])
+    assert "| Group norm (8 groups) | 2 |" in (path / "effects.md").read_text()
+    assert "Group norm (8 groups) & 2 &" in (path / "effects.tex").read_text()
+    assert not (path / "figure.png").exists()
