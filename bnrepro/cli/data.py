@@ -54,7 +54,7 @@ def prepare(
     dataset = load_data(config)
     assert isinstance(dataset, StreamedDataset)
     target = out or root.with_name(f"{root.resolve().name}-{size}")
-    write_copy(dataset, target, size)
+    write_copy(dataset, target, size, config.max_pixels)
     typer.echo(
         f"{len(dataset.train):,} training and {len(dataset.test):,} evaluation images: data.root={target}"
     )

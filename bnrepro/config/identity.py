@@ -24,6 +24,7 @@ CANNOT_CHANGE_A_NUMBER = (
     "data.cache_dir",
     "data.download",
     "data.memory_budget_gb",
+    "data.max_pixels",
     "data.stream.workers",
     "norm.label",
     "data.base_lr",  # only what optimizer.base_lr is taken from

@@ -57,6 +57,8 @@ class DataConfig:
     """What `optimizer.base_lr` is unless set: the rate found for this data set, one for every norm."""
     test_images: int | None = None
     """Size of the test set, of data sets whose source has no split; None: the source's own test set."""
+    max_pixels: int = 178_956_970
+    """Images of more pixels are refused: decoding one may need more memory than there is."""
     stream: StreamConfig | None = None
     """Only of data sets that are streamed."""
 

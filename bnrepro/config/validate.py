@@ -62,6 +62,7 @@ def _check_numbers(config: RunConfig) -> None:
         ("data.test_images", config.data.test_images, 1),
         ("data.train_subset", config.data.train_subset, 1),
         ("data.subset_seed", config.data.subset_seed, 0),
+        ("data.max_pixels", config.data.max_pixels, 1),
         ("data.image_size", config.data.image_size, 1),
         ("data.padding", config.data.padding, 0),
         ("protocol.workers", config.protocol.workers, 1),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import UsageError, one_line
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import Chunk, Source, cached, check_budget
 from bnrepro.data.decode import decode_files
@@ -32,8 +32,8 @@ class Size:
 def load_image_folder(config: DataConfig) -> Dataset:
     """The images under `data.root`: decoded once into uint8 RGB, kept in the cache until a file changes.
 
-    Classes are the folders of `train/`. Names that start with a dot are no part of the set. Without
-    `data.image_size` all images must have one size. Raises `UsageError` naming the file or folder for
+    Classes are the folders of `train/`. Names that start with a dot, and litter, are not part of the set.
+    Without `data.image_size` all images must have one size. Raises `UsageError` naming the file or folder for
     whatever cannot be read.
     """
     refuse_keys(config, "test_images")
@@ -52,12 +52,23 @@ def load_tree(config: DataConfig, tree: FolderTree, name: str, size: Size | None
     if stored.skipped and not config.skip_corrupt:
         path, reason = next(iter(stored.skipped.items()))
         raise _corrupt(tree.root / path, reason)
+    if stored.same_images:
+        raise UsageError(
+            f"data.root: {tree.root} holds the same images for training and for evaluation, class by class; "
+            "evaluate on images of their own"
+        )
     shape = stored.train.images.shape[1:]
     if size is not None and shape[:2] != (size.height, size.width):
         raise _wrong_size(tree.root / tree.train.names[0], shape, size)
     check_budget(config, len(stored.train) + len(stored.test), shape)
     return ResidentDataset(
-        name, stored.classes, stored.train, stored.test, stored.mean, stored.std, tuple(stored.skipped)
+        name,
+        stored.classes,
+        stored.train,
+        stored.test,
+        stored.mean,
+        stored.std,
+        tuple(map(one_line, stored.skipped)),
     )
 
 
@@ -81,7 +92,7 @@ class _Reader:
         files = iter(zip(split.names, split.labels, strict=True))
         paths = [self.tree.root / name for name in split.names]
         seen: set[int] = set()
-        for block in decode_files(paths, self.config.image_size, title):
+        for block in decode_files(paths, self.config.image_size, self.config.max_pixels, title):
             pixels, labels = [], []
             for decoded, (name, label) in zip(block, files, strict=False):
                 if isinstance(decoded, str):
@@ -95,7 +106,9 @@ class _Reader:
             seen.update(labels)
         if missing := sorted(set(split.labels) - seen):
             folder = paths[list(split.labels).index(missing[0])].parent
-            raise UsageError(f"data.root: no file in {folder} is a readable image; mend or remove the class")
+            raise UsageError(
+                f"data.root: no file in {folder} is a readable image; repair or remove the class"
+            )
 
     def _skip(self, name: str, reason: str) -> None:
         if not self.config.skip_corrupt:
@@ -117,7 +130,8 @@ class _Reader:
 
 def _corrupt(path: Path, reason: str) -> UsageError:
     return UsageError(
-        f"data.root: {path} is no readable image ({reason}); mend or remove it, or set data.skip_corrupt=true"
+        f"data.root: {path} is not a readable image ({reason}); repair or remove it, or set "
+        "data.skip_corrupt=true"
     )
 
 

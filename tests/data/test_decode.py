@@ -115,7 +115,7 @@ def test_files_come_back_in_order_with_reasons_for_the_broken(tmp_path, write_im
     paths[4].write_text("no image\n")
     paths[9].write_bytes(paths[9].read_bytes()[:60])
     paths[10].unlink()
-    decoded = [image for block in decode_files(paths, None, "test") for image in block]
+    decoded = [image for block in decode_files(paths, None, 10**9, "test") for image in block]
     assert len(decoded) == 12
     broken = {i: image for i, image in enumerate(decoded) if isinstance(image, str)}
     assert sorted(broken) == [4, 9, 10]
@@ -126,7 +126,7 @@ def test_files_come_back_in_order_with_reasons_for_the_broken(tmp_path, write_im
 
 def test_nothing_is_printed_where_stderr_is_no_terminal(tmp_path, write_image, capsys):
     write_image(tmp_path / "a.png")
-    assert len(list(decode_files([tmp_path / "a.png"], None, "Decoding"))) == 1
+    assert len(list(decode_files([tmp_path / "a.png"], None, 10**9, "Decoding"))) == 1
     assert capsys.readouterr() == ("", "")
 
 
@@ -140,5 +140,5 @@ def test_progress_line_on_a_terminal(tmp_path, write_image, monkeypatch):
     write_image(tmp_path / "a.png")
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    assert len(list(decode_files([tmp_path / "a.png"], None, "Decoding"))) == 1
+    assert len(list(decode_files([tmp_path / "a.png"], None, 10**9, "Decoding"))) == 1
     assert "Decoding" in terminal.getvalue()

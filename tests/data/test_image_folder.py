@@ -30,9 +30,9 @@ def decoded(monkeypatch):
     seen = []
     original = decode.decode_image
 
-    def record(path, image_size=None):
+    def record(path, *options):
         seen.append(path.name)
-        return original(path, image_size)
+        return original(path, *options)
 
     monkeypatch.setattr(decode, "decode_image", record)
     return seen
@@ -151,7 +151,7 @@ def test_corrupt_file_is_an_error_that_names_it(make_tree, load):
     root = make_tree()
     break_files(root)
     with pytest.raises(
-        UsageError, match=r"class000/1.png is no readable image .*data.skip_corrupt=true"
+        UsageError, match=r"class000/1.png is not a readable image .*data.skip_corrupt=true"
     ) as error:
         load(root)
     assert one_line(error)
@@ -175,7 +175,7 @@ def test_cache_with_skipped_files_does_not_hide_them(make_tree, load):
     root = make_tree()
     break_files(root)
     load(root, skip_corrupt=True)
-    with pytest.raises(UsageError, match=r"class000/1.png is no readable image"):
+    with pytest.raises(UsageError, match=r"class000/1.png is not a readable image"):
         load(root)
     assert len(load(root, skip_corrupt=True).skipped) == 2
 
@@ -190,7 +190,7 @@ def test_class_without_a_readable_image_is_refused(make_tree, load):
 def test_dangling_link_is_named(make_tree, load):
     root = make_tree()
     (root / "train" / "class000" / "9.png").symlink_to(root / "nowhere.png")
-    with pytest.raises(UsageError, match=r"class000/9.png is no readable image"):
+    with pytest.raises(UsageError, match=r"class000/9.png is not a readable image"):
         load(root)
 
 
@@ -204,7 +204,7 @@ def test_class_missing_on_one_side_is_named(make_tree, load, side, write_image):
 
 
 def test_what_is_no_image_folder_is_named(make_tree, load, tmp_path):
-    with pytest.raises(UsageError, match=r"nowhere is no folder"):
+    with pytest.raises(UsageError, match=r"nowhere is not a folder"):
         load(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"empty has no train/"):
@@ -218,7 +218,7 @@ def test_what_is_no_image_folder_is_named(make_tree, load, tmp_path):
     root = make_tree()
     (root / "train" / "hollow").mkdir()
     (root / "test" / "hollow").mkdir()
-    with pytest.raises(UsageError, match=r"train/hollow holds no image") as error:
+    with pytest.raises(UsageError, match=r"test/hollow holds no image") as error:
         load(root)
     assert one_line(error)
 
@@ -232,11 +232,15 @@ def test_folder_without_permission_is_named(make_tree, load, monkeypatch):
     """Through a failing scandir, since root may read everything."""
     root = make_tree()
 
+    scandir = os.scandir
+
     def refuse(path):
-        raise PermissionError(13, "Permission denied", str(path))
+        if str(path).endswith("class000"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(UsageError, match=r"train/class000 cannot be read \(Permission denied\)"):
+    with pytest.raises(UsageError, match=r"test/class000 cannot be read \(Permission denied\)"):
         load(root)
 
 

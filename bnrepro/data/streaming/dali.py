@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from bnrepro.config.errors import UsageError
-from bnrepro.config.schema import StreamConfig
+from bnrepro.config.schema import DataConfig, StreamConfig
+from bnrepro.data.decode import TooLarge, check_pixels, read_image, why_unreadable
 from bnrepro.data.streaming.decoder import decode, jpeg_shape, resized_shape
 from bnrepro.data.streaming.draws import crop_window
 from bnrepro.data.streaming.listing import FileSplit
@@ -34,12 +35,14 @@ class DaliReader:
     and the resizers' rounding.
     """
 
-    def __init__(self, sides: Mapping[str, FileSplit], config: StreamConfig, device: torch.device) -> None:
+    def __init__(self, sides: Mapping[str, FileSplit], config: DataConfig, device: torch.device) -> None:
+        assert config.stream is not None  # the loaders saw to it
         self._sides = sides
-        self._config = config
+        self._config = config.stream
+        self._max_pixels = config.max_pixels
         self._requests: Iterator[Request] = iter(())
         self._under_way: deque[list[Path]] = deque()
-        self._pipeline = _pipeline(self._next, config, device)
+        self._pipeline = _pipeline(self._next, config.stream, device)
 
     def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         self._requests = iter(requests)
@@ -73,11 +76,13 @@ class DaliReader:
         columns: list[list[np.ndarray]] = [[] for _ in range(INPUTS)]
         for i, path in enumerate(paths):
             try:
-                data = path.read_bytes()
+                data = read_image(path)
+                check_pixels(path, *_shape(data), self._max_pixels)
                 places = self._places(data, None if request.uniform is None else request.uniform[i])
+            except TooLarge:
+                raise
             except (OSError, SyntaxError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                raise unreadable(f"{path} is not a readable image ({reason})") from error
+                raise UsageError(unreadable(path, why_unreadable(error, path))) from error
             columns[0].append(np.frombuffer(data, np.uint8))
             for column, place in zip(columns[1:], places, strict=True):
                 column.append(np.array(place, np.int32))
@@ -99,9 +104,9 @@ class DaliReader:
         """Raises `UsageError`: DALI does not say which one it was."""
         for path in self._under_way[0]:
             try:
-                decode(path.read_bytes())
+                decode(read_image(path), path, self._max_pixels)
             except Exception as reason:
-                raise unreadable(f"{path} is not a readable image ({str(reason).splitlines()[0]})") from error
+                raise UsageError(unreadable(path, why_unreadable(reason, path))) from error
 
 
 def _shape(data: bytes) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bnrepro.config.schema import DataConfig, StreamConfig
+from bnrepro.config.schema import DataConfig
 from bnrepro.data.feed import Feed
 from bnrepro.data.registry import Dataset
 from bnrepro.data.streaming.colour import Colour
@@ -32,15 +32,16 @@ class StreamedDataset(Dataset):
         assert config.stream is not None  # the loaders saw to it
         colour = Colour(self.mean, self.std, config.stream.jitter, config.stream.lighting, device)
         sides = {"train": self.train, "test": self.test}
-        reader = _reader(sides, config.stream, device)
+        reader = _reader(sides, config, device)
         train, test = (
             StreamFeed(side, split.labels, reader, colour, config.augment) for side, split in sides.items()
         )
         return train, test
 
 
-def _reader(sides: Mapping[str, FileSplit], config: StreamConfig, device: torch.device) -> Reader:
-    if config.feed == "dali":
+def _reader(sides: Mapping[str, FileSplit], config: DataConfig, device: torch.device) -> Reader:
+    assert config.stream is not None  # the loaders saw to it
+    if config.stream.feed == "dali":
         from bnrepro.data.streaming.dali import DaliReader  # an optional dependency
 
         return DaliReader(sides, config, device)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from bnrepro.data.decode import to_rgb
+from bnrepro.data.decode import check_pixels, open_image, read_image, to_rgb
 from bnrepro.data.streaming.draws import Window, crop_window
 
 JPEG = b"\xff\xd8"
@@ -29,20 +29,23 @@ class Decoder:
     As torchvision's loader and the paper's reference, it does not turn images by their EXIF tag.
     """
 
-    def __init__(self, crop_size: int, resize_size: int, min_area: float) -> None:
+    def __init__(self, crop_size: int, resize_size: int, min_area: float, max_pixels: int) -> None:
+        self.max_pixels = max_pixels
         self.crop_size = crop_size
         self.resize_size = resize_size
         self.min_area = min_area
 
     def train_crop(self, path: Path, uniform: np.ndarray) -> Tensor:
         """A random resized crop, `(3, crop_size, crop_size)` uint8. `uniform`: a row of `StreamDraws`."""
-        data = path.read_bytes()
+        data = read_image(path)
         shape = jpeg_shape(data)
+        if shape is not None:
+            check_pixels(path, *shape, self.max_pixels)
         if shape is not None and min(shape) >= REDUCTIONS[-1] * self.crop_size:
             window = crop_window(uniform, *shape, self.min_area)
             if reduction := self._reduction(window):
                 return self._reduced_crop(data, window, reduction)
-        image = decode(data)
+        image = decode(data, path, self.max_pixels)
         shape = (image.shape[1], image.shape[2])
         top, left, height, width = crop_window(uniform, *shape, self.min_area)
         cut = image[None, :, top : top + height, left : left + width]
@@ -55,7 +58,8 @@ class Decoder:
         """Shorter side to `resize_size`, then the centre; `(3, crop_size, crop_size)` uint8."""
         from torchvision.transforms.v2 import functional
 
-        image = functional.resize(decode(path.read_bytes()), [self.resize_size])
+        image = decode(read_image(path), path, self.max_pixels)
+        image = functional.resize(image, [self.resize_size])
         return functional.center_crop(image, [self.crop_size])
 
     def _reduction(self, window: Window) -> int | None:
@@ -75,15 +79,19 @@ class Decoder:
         return torch.from_numpy(np.array(crop)).permute(2, 0, 1)
 
 
-def decode(data: bytes) -> Tensor:
+def decode(data: bytes, path: Path, max_pixels: int) -> Tensor:
     """The pixels of an image file as RGB, `(3, H, W)` uint8, whatever its name says.
 
-    JPEGs through torchvision (grayscale and CMYK too), everything else through Pillow. Raises what they
-    raise for a file that is no whole image.
+    JPEGs through torchvision (grayscale and CMYK too), everything else through Pillow. Raises `TooLarge` for
+    an image of more than `max_pixels`, and what they raise for a file that is not a whole image.
     """
     if not data.startswith(JPEG):
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data, path, max_pixels) as image:
             return torch.from_numpy(np.array(to_rgb(image))).permute(2, 0, 1)
+    if (shape := jpeg_shape(data)) is not None:
+        check_pixels(path, *shape, max_pixels)
+    else:
+        open_image(data, path, max_pixels).close()
     from torchvision.io import ImageReadMode, decode_jpeg
 
     with warnings.catch_warnings():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.folder_tree import refuse
+from bnrepro.data.folder_tree import is_litter, refuse
 
 DEVKIT = "ILSVRC2012_devkit_t12/data"
 GROUND_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
@@ -18,7 +18,7 @@ NAME = re.compile(r".*/ILSVRC2012_val_(\d{8})\.JPEG")
 def is_flat(folder: Path) -> bool:
     """Images and no class folders?"""
     try:
-        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+        entries = [entry for entry in folder.iterdir() if not is_litter(entry.name)]
     except OSError as error:
         raise refuse(folder, f"cannot be read ({error.strerror})") from error
     return bool(entries) and not any(entry.is_dir() for entry in entries)

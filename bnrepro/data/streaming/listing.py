@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,22 @@ import torch
 from torch import Tensor
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.decode import JPEG_SUFFIXES
+from bnrepro.data.decode import open_image, read_image, why_unreadable
 from bnrepro.data.folder_tree import (
+    File,
+    Overlap,
     check_same_classes,
+    class_files,
     class_names,
     evaluation_folder,
-    files_below,
+    has_image_name,
     refuse,
+    walk,
 )
 from bnrepro.data.stored import META, Unfit, open_or_build
 from bnrepro.data.streaming.devkit import flat_labels, is_flat
 from bnrepro.data.streaming.names import FileNames
 
-SUFFIXES = (*JPEG_SUFFIXES, ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 FORMAT = 2
 """Part of every key: goes up when the meaning of the files changes."""
 
@@ -58,8 +62,9 @@ class Listing:
 def list_images(root: Path, cache: Path) -> Listing:
     """The images below `root`: torchvision's layout, or a flat `val/` with the devkit's labels.
 
-    Opens no image. 1.3 million names take some seconds, and are kept in `cache` for the next time: it is
-    enough to look at the folders' times then. Raises `UsageError` naming the file or folder that is wrong.
+    Opens no file whose name is an image's. 1.3 million names take some seconds, and are kept in `cache` for
+    the next time: it is enough to look at the folders' times then. Raises `UsageError` naming the file or
+    folder that is wrong.
     """
     folder = cache / "listings" / hashlib.sha256(f"{FORMAT}/{root.resolve()}".encode()).hexdigest()[:32]
     try:
@@ -88,37 +93,51 @@ def _scan(root: Path) -> _Scan:
     evaluation = evaluation_folder(root)
     classes = class_names(root / "train")
     folders: dict[str, int] = {}
-    train = _scan_classes(root, "train", classes, folders)
+    overlap = Overlap(root)
     if is_flat(root / evaluation):
-        names = sorted(_files(root, evaluation, folders))
-        test = (names, flat_labels(root, names, classes))
+        files = sorted(_checked(root, overlap.add_evaluation(walk(root, evaluation, folders))))
+        test = (files, flat_labels(root, files, classes))
     else:
         check_same_classes(root, classes, evaluation, class_names(root / evaluation))
-        test = _scan_classes(root, evaluation, classes, folders)
+        test = _scan_classes(root, evaluation, classes, folders, overlap.add_evaluation)
+    train = _scan_classes(root, "train", classes, folders, overlap.add_training)
+    overlap.refuse()
     return _Scan(classes, {"train": train, "test": test}, folders)
 
 
 def _scan_classes(
-    root: Path, side: str, classes: Sequence[str], folders: dict[str, int]
+    root: Path,
+    side: str,
+    classes: Sequence[str],
+    folders: dict[str, int],
+    add: Callable[[Iterable[File]], Iterable[File]],
 ) -> tuple[list[str], list[int]]:
     names: list[str] = []
     labels: list[int] = []
     folders[side] = (root / side).stat().st_mtime_ns
     for label, name in enumerate(classes):
-        files = sorted(_files(root, f"{side}/{name}", folders))
-        if not files:
-            raise refuse(root / side / name, "holds no image")
+        files = list(_checked(root, add(class_files(root, side, name, folders))))
         names += files
         labels += [label] * len(files)
     return names, labels
 
 
-def _files(root: Path, folder: str, folders: dict[str, int]) -> Iterator[str]:
-    """All images below `folder`, relative to the root."""
-    for name, _ in files_below(root, folder, folders):
-        if not name.lower().endswith(SUFFIXES):
-            raise refuse(root / name, f"has no image's name ({', '.join(SUFFIXES)}): rename or remove it")
-        yield name
+def _checked(root: Path, files: Iterable[File]) -> Iterator[str]:
+    """Their names. Raises `UsageError` for a file that cannot be an image.
+
+    Only those are opened whose names do not say that they are images: what `image_folder` can read.
+    """
+    for file in files:
+        path = root / file.name
+        if not file.entry.is_file():
+            raise refuse(path, "is not a file (a pipe, a device or a link to nothing)")
+        if not has_image_name(file.name):
+            try:
+                open_image(read_image(path), path, sys.maxsize)
+            except Exception as error:  # whatever Pillow's plugins raise
+                reason = why_unreadable(error, path)
+                raise refuse(path, f"is not a readable image ({reason}): repair or remove it") from error
+        yield file.name
 
 
 def _is_fresh(root: Path, there: dict[str, Any]) -> bool:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnrepro.config.schema import StreamConfig
+from bnrepro.config.errors import UsageError
+from bnrepro.config.schema import DataConfig
+from bnrepro.data.decode import TooLarge, why_unreadable
 from bnrepro.data.streaming.decoder import Decoder
 from bnrepro.data.streaming.listing import FileSplit
 from bnrepro.data.streaming.names import FileNames
@@ -30,17 +32,20 @@ def default_workers() -> int:
 class LoaderReader:
     """`Reader` on loader processes. They are started with the first request, and serve both sides."""
 
-    def __init__(self, sides: Mapping[str, FileSplit], config: StreamConfig, device: torch.device) -> None:
-        self._workers = default_workers() if config.workers is None else config.workers
-        self._crop_size = config.crop_size
+    def __init__(self, sides: Mapping[str, FileSplit], config: DataConfig, device: torch.device) -> None:
+        assert config.stream is not None  # the loaders saw to it
+        stream = config.stream
+        self._workers = default_workers() if stream.workers is None else stream.workers
+        self._crop_size = stream.crop_size
         self._pins = device.type == "cuda"
-        self._files = _Files(sides, Decoder(config.crop_size, config.resize_size, config.min_area))
+        decoder = Decoder(stream.crop_size, stream.resize_size, stream.min_area, config.max_pixels)
+        self._files = _Files(sides, decoder)
         self._pool: Pool | None = None
 
     def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         for images in self._answers(requests):
             if isinstance(images, str):
-                raise unreadable(images)
+                raise UsageError(images)
             yield images.pin_memory() if self._pins else images
 
     def _answers(self, requests: Iterable[Request]) -> Iterator[Tensor | str]:
@@ -65,23 +70,17 @@ class _Files:
         self._decoder = decoder
 
     def fill(self, request: Request, images: Tensor) -> str:
-        """Write the images of `request` into the first of `images`; the first broken file, and why."""
+        """Write the images of `request` into the first of `images`; a line on the first that is broken."""
         for i, index in enumerate(request.indices):
             path = self._roots[request.side] / self._names[request.side][int(index)]
             try:
                 images[i] = self._crop(path, None if request.uniform is None else request.uniform[i])
+            except TooLarge as error:
+                return str(error)
             # Decoders raise RuntimeError, OSError, SyntaxError, ValueError and more for a broken file.
             except Exception as error:
-                return f"{path} is not a readable image ({_reason(error, path)})"
+                return unreadable(path, why_unreadable(error, path))
         return ""
 
     def _crop(self, path: Path, uniform: np.ndarray | None) -> Tensor:
         return self._decoder.test_crop(path) if uniform is None else self._decoder.train_crop(path, uniform)
-
-
-def _reason(error: Exception, path: Path) -> str:
-    """One line; torchvision puts the place in its own source in front."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return text.rpartition(".cpp:")[2].partition(", ")[2] or text.replace(str(path), path.name)

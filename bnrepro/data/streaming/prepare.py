@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import sys
@@ -19,21 +18,25 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.decode import JPEG_SUFFIXES, to_rgb
+from bnrepro.data.decode import TooLarge, open_image, read_image, to_rgb, why_unreadable
 from bnrepro.data.folder_tree import refuse
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.decoder import JPEG, resized_shape
-from bnrepro.rundir.files import storing, write_bytes, write_json
+from bnrepro.rundir.files import make_directory, write_bytes, write_json
+from bnrepro.rundir.reading import read_json
+from bnrepro.rundir.schema import check, truth, whole
 
 QUALITY = 95
 MARK = "prepared.json"
 """In the root of a copy: how it was made, and whether all of it is there."""
+JPEG_SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif")
 SAMPLED = 64
 """Files that the space is estimated from."""
 MARGIN = 1.1
 BLOCK = 1024
 """Files under way at once: bounds the wait after Ctrl-C."""
 SHOWN = 3
+MOST_MARK_BYTES = 2**16
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class _Jobs(Sequence[_Job]):
 
     dataset: StreamedDataset
     out: Path
+    size: int
+    """Pixels of the shorter side."""
+    max_pixels: int
 
     def __len__(self) -> int:
         return len(self.dataset.train) + len(self.dataset.test)
@@ -72,24 +78,25 @@ class _Jobs(Sequence[_Job]):
         return _Job(split.root / path, target)
 
 
-def prepare(dataset: StreamedDataset, out: Path, size: int) -> None:
+def prepare(dataset: StreamedDataset, out: Path, size: int, max_pixels: int) -> None:
     """Write a copy of all images to `out`, `train/<class>/…` and `val/<class>/…`, resized.
 
     The shorter side is at most `size`; smaller JPEGs are copied as they are. The same command continues an
-    interrupted one: a file that is there is whole. Raises `UsageError` where the disk is too small, `out`
-    holds another copy, or files are broken (all are read first, the first of them named), and `StorageError`
-    where `out` cannot be written.
+    interrupted one: a file that is there is whole. Raises `StorageError` where `out` cannot be written, and
+    `UsageError` where the disk is too small, `out` holds another copy, an image has more than `max_pixels`,
+    or files are broken (all are read first, the first of them named).
     """
-    jobs = _Jobs(dataset, out)
-    with storing(out):
-        _open_copy(out, size)
-        left = [i for i, job in enumerate(jobs) if not job.target.exists()]
-        _check_space(jobs, left, size)
-        broken = _convert_all(jobs, left, size)
+    jobs = _Jobs(dataset, out, size, max_pixels)
+    _open_copy(out, size)
+    left = [i for i, job in enumerate(jobs) if not job.target.exists()]
+    _check_space(jobs, left)
+    broken = _convert_all(jobs, left)
     if broken:
         files = "; ".join(broken[:SHOWN])
         more = f" and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
-        raise UsageError(f"data.root: {len(broken)} files are not images: {files}{more}; repair them")
+        raise UsageError(
+            f"data.root: {len(broken)} files are not readable images: {files}{more}; repair them"
+        )
     _check_counts(jobs)
     _write_mark(out, {"size": size, "quality": QUALITY, "images": len(jobs), "complete": True})
 
@@ -97,28 +104,31 @@ def prepare(dataset: StreamedDataset, out: Path, size: int) -> None:
 def read_mark(root: Path) -> dict[str, Any] | None:
     """How a copy was made; None where `root` is none. Raises `UsageError` where it is not complete."""
     try:
-        mark = json.loads((root / MARK).read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except PermissionError as error:
-        raise refuse(root / MARK, f"cannot be read ({error.strerror})") from error
-    if not mark["complete"]:
+        mark = _mark(root) if root.is_dir() else None
+    except OSError as error:
+        raise refuse(root, f"cannot be read ({error.strerror})") from error
+    if mark is not None and not mark["complete"]:
         raise UsageError(
             f"data.root: {root} is an unfinished copy; `bnrepro data prepare` with the same arguments ends it"
         )
     return mark
 
 
-def _open_copy(out: Path, size: int) -> None:
+def _mark(folder: Path) -> dict[str, Any] | None:
+    path = folder / MARK
     try:
-        mark = json.loads((out / MARK).read_text())
+        return check(path, read_json(path, MOST_MARK_BYTES), {"size": whole(1), "complete": truth()})
     except FileNotFoundError:
-        if out.exists() and any(out.iterdir()):
-            raise UsageError(f"--out {out}: holds something else; choose a new folder") from None
-        out.mkdir(parents=True, exist_ok=True)
-    else:
-        if mark["size"] != size:
-            raise UsageError(f"--out {out}: holds a copy of size {mark['size']}; choose another folder")
+        return None
+
+
+def _open_copy(out: Path, size: int) -> None:
+    if (mark := _mark(out)) is None:
+        make_directory(out)
+        if any(out.iterdir()):
+            raise UsageError(f"--out {out}: holds something else; choose a new folder")
+    elif mark["size"] != size:
+        raise UsageError(f"--out {out}: holds a copy of size {mark['size']}; choose another folder")
     _write_mark(out, {"size": size, "quality": QUALITY, "complete": False})
 
 
@@ -126,12 +136,14 @@ def _write_mark(out: Path, mark: dict[str, Any]) -> None:
     write_json(out / MARK, mark)
 
 
-def _check_space(jobs: _Jobs, left: Sequence[int], size: int) -> None:
+def _check_space(jobs: _Jobs, left: Sequence[int]) -> None:
     """From files spread over the whole set; broken ones are reported later."""
     bytes_of: list[int] = []
     for i in left[:: max(1, len(left) // SAMPLED)]:
         try:
-            bytes_of.append(len(convert(jobs[i].source.read_bytes(), size)))
+            bytes_of.append(len(convert(jobs[i].source, jobs.size, jobs.max_pixels)))
+        except TooLarge:
+            raise
         except Exception:
             continue
     if not bytes_of:
@@ -145,7 +157,7 @@ def _check_space(jobs: _Jobs, left: Sequence[int], size: int) -> None:
         )
 
 
-def _convert_all(jobs: _Jobs, left: Sequence[int], size: int) -> list[str]:
+def _convert_all(jobs: _Jobs, left: Sequence[int]) -> list[str]:
     """Convert in parallel; the files that could not be, each with the reason."""
     broken: list[str] = []
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
@@ -157,26 +169,32 @@ def _convert_all(jobs: _Jobs, left: Sequence[int], size: int) -> list[str]:
         line = progress.add_task("Resizing", total=len(jobs), completed=len(jobs) - len(left))
         for start in range(0, len(left), BLOCK):
             block = left[start : start + BLOCK]
-            broken += [reason for reason in threads.map(lambda i: _convert(jobs[i], size), block) if reason]
+            broken += [reason for reason in threads.map(lambda i: _convert(jobs, jobs[i]), block) if reason]
             progress.advance(line, len(block))
     return broken
 
 
-def _convert(job: _Job, size: int) -> str | None:
+def _convert(jobs: _Jobs, job: _Job) -> str | None:
     """Write one file; what is wrong with it, if anything."""
     try:
-        data = convert(job.source.read_bytes(), size)
+        data = convert(job.source, jobs.size, jobs.max_pixels)
+    except TooLarge:
+        raise
     # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and more for a broken file.
     except Exception as error:
-        return f"{job.source} ({error})".replace("\n", " ")
-    job.target.parent.mkdir(parents=True, exist_ok=True)
+        return f"{job.source} ({why_unreadable(error, job.source)})"
+    make_directory(job.target.parent)
     write_bytes(job.target, data)
     return None
 
 
-def convert(data: bytes, size: int) -> bytes:
-    """An image file as a JPEG whose shorter side is at most `size`, as evaluation reads and resizes it."""
-    with Image.open(io.BytesIO(data)) as image:
+def convert(path: Path, size: int, max_pixels: int) -> bytes:
+    """An image file as a JPEG whose shorter side is at most `size`, as evaluation reads and resizes it.
+
+    Raises `TooLarge`, and what Pillow does.
+    """
+    data = read_image(path)
+    with open_image(data, path, max_pixels) as image:
         rgb = to_rgb(image)
         plain = image.mode in ("RGB", "L") and data.startswith(JPEG)
     if min(rgb.size) <= size and plain:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
-
-from bnrepro.config.errors import UsageError
 
 UNIT = 32
 """Images that a reader is asked for at once: large enough to pay for the way, small enough to share out."""
@@ -46,6 +45,6 @@ class Reader(Protocol):
         ...
 
 
-def unreadable(wrong: str) -> UsageError:
-    """`wrong`: `FILE is not a readable image (REASON)`."""
-    return UsageError(f"data.root: {wrong}; repair it or remove it")
+def unreadable(path: Path, reason: str) -> str:
+    """The line for a file that is not a whole image."""
+    return f"data.root: {path} is not a readable image ({reason}); repair it or remove it"

@@ -63,10 +63,16 @@ def test_an_empty_class_folder_is_named(root, cache):
     assert "train/n00000002 holds no image" in refused(root, cache)
 
 
-def test_a_file_that_is_no_image_by_its_name_is_named(root, cache):
+def test_a_file_that_is_not_an_image_is_named(root, cache):
     """Left out silently, nobody would know which images were trained on."""
     (root / "val/n00000001/readme.txt").write_text("x")
-    assert "val/n00000001/readme.txt has no image's name" in refused(root, cache)
+    assert "val/n00000001/readme.txt is not a readable image (cannot identify" in refused(root, cache)
+
+
+def test_an_image_is_one_whatever_it_is_called(root, cache):
+    """`image_folder` reads it too."""
+    shutil.copy(root / "val/n00000001/0.JPEG", root / "val/n00000001/0_copy")
+    assert len(list_images(root, cache).test) == 7
 
 
 def test_hidden_files_are_no_part_of_the_set(root, cache):

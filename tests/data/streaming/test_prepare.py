@@ -16,7 +16,6 @@ from bnrepro.config.errors import StorageError, UsageError
 from bnrepro.data import load_data
 from bnrepro.data.streaming import prepare as module
 from bnrepro.data.streaming.prepare import convert, prepare
-from bnrepro.rundir import files as files_of_ours
 
 SIZE = 24
 
@@ -28,7 +27,7 @@ def copy(write_tree, stream_config, tmp_path):
 
     def make(size: int = SIZE):
         load_data.cache_clear()
-        prepare(load_data(stream_config(root)), out, size)
+        prepare(load_data(stream_config(root)), out, size, 10**9)
         return root, out
 
     return make
@@ -81,7 +80,7 @@ def test_broken_files_are_all_named_and_the_copy_stays_unfinished(copy):
     shutil.rmtree(out)
     for name in ("train/n00000001/0.JPEG", "val/n00000002/2.JPEG"):
         (root / name).write_bytes((root / name).read_bytes()[:-200])
-    with pytest.raises(UsageError, match=r"2 files are not images: .*0\.JPEG .*2\.JPEG"):
+    with pytest.raises(UsageError, match=r"2 files are not readable images: .*0\.JPEG .*2\.JPEG"):
         copy()
     assert not json.loads((out / "prepared.json").read_text())["complete"]
 
@@ -115,14 +114,10 @@ def test_a_full_disk_is_noticed_before(copy, monkeypatch):
 
 @pytest.mark.parametrize(("number", "reason"), [(28, "No space left"), (13, "Permission denied")])
 def test_a_disk_that_cannot_be_written_is_named(copy, tmp_path, monkeypatch, number, reason):
-    create = files_of_ours.create
+    def refuse(path, data):
+        raise StorageError(path, OSError(number, reason))
 
-    def refuse(path):
-        if path.parent != tmp_path / "copy":
-            raise OSError(number, reason, str(path))
-        return create(path)
-
-    monkeypatch.setattr(files_of_ours, "create", refuse)
+    monkeypatch.setattr(module, "write_bytes", refuse)
     with pytest.raises(StorageError, match=rf"copy/.*JPEG.* cannot be written \({reason}\).*same command"):
         copy()
     monkeypatch.undo()
@@ -137,26 +132,26 @@ def test_a_set_without_permission_is_named(tmp_path, stream_config, monkeypatch)
         raise PermissionError(13, "Permission denied", str(path))
 
     config = stream_config(tmp_path)
-    monkeypatch.setattr(module.Path, "read_text", denied)
-    with pytest.raises(UsageError, match=rf"data.root: {tmp_path}/.* cannot be read \(Permission denied\)"):
+    monkeypatch.setattr(module.Path, "is_dir", denied)
+    with pytest.raises(UsageError, match=rf"data.root: {tmp_path} cannot be read \(Permission denied\)"):
         load_data(config)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_small_jpegs_are_copied_and_everything_else_becomes_a_jpeg(kind):
-    buffer = io.BytesIO()
-    photo(20, 30).save(buffer, kind)
-    data = convert(buffer.getvalue(), 64)
-    assert (data == buffer.getvalue()) == (kind == "JPEG")
+def test_small_jpegs_are_copied_and_everything_else_becomes_a_jpeg(kind, tmp_path):
+    path = tmp_path / "a.jpg"
+    photo(20, 30).save(path, kind)
+    data = convert(path, 64, 10**9)
+    assert (data == path.read_bytes()) == (kind == "JPEG")
     with Image.open(io.BytesIO(data)) as image:
         assert image.format == "JPEG"
         assert image.size == (30, 20)
 
 
-def test_cmyk_becomes_rgb_with_the_same_colours():
-    buffer = io.BytesIO()
-    photo(40, 50, grain=0).convert("CMYK").save(buffer, "JPEG", quality=95)
-    with Image.open(io.BytesIO(convert(buffer.getvalue(), 64))) as image:
+def test_cmyk_becomes_rgb_with_the_same_colours(tmp_path):
+    path = tmp_path / "a.jpg"
+    photo(40, 50, grain=0).convert("CMYK").save(path, "JPEG", quality=95)
+    with Image.open(io.BytesIO(convert(path, 64, 10**9))) as image:
         assert image.mode == "RGB"
         assert np.abs(np.asarray(image).astype(int) - np.asarray(photo(40, 50, grain=0))).mean() < 3
 

@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -139,13 +140,15 @@ def test_a_broken_file_is_named_in_one_line(write_tree, stream_config, damage, r
 def test_a_file_without_permission_is_named(write_tree, stream_config, monkeypatch):
     """Simulated, as root may read everything."""
 
-    def denied(path):
+    def denied(path, flags):
         raise PermissionError(13, "Permission denied", str(path))
 
     config = stream_config(write_tree())
     train, _ = load_data(config).feeds(config, CPU)
-    monkeypatch.setattr(Path, "read_bytes", denied)
-    with pytest.raises(UsageError, match=r"JPEG is not a readable image \(Permission denied\)"):
+    monkeypatch.setattr(os, "open", denied)
+    with pytest.raises(
+        UsageError, match=r"JPEG is not a readable image \(cannot be read \(Permission denied\)\)"
+    ):
         list(train.train_batches(train.table(0, 0), [slice(0, 1)]))
 
 
