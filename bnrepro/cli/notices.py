@@ -7,9 +7,20 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from bnrepro.config.schema import RunConfig
     from bnrepro.data import Dataset
 
 NAMED = 10
+
+
+def announce_data(config: RunConfig, dataset: Dataset) -> None:
+    """What is trained on what, and how much of it there is; the files that were left out."""
+    sides = f"{len(dataset.train):,} training and {len(dataset.test):,} test images"
+    typer.echo(
+        f"{config.norm.name}, batch size {config.batch_size}, seed {config.seed} on {dataset.name}: "
+        f"{sides} of {len(dataset.classes)} classes"
+    )
+    announce_skipped(dataset)
 
 
 def announce_skipped(dataset: Dataset) -> None:

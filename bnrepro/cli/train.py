@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides, output_directory
+from bnrepro.cli.notices import announce_data
 
 if TYPE_CHECKING:
     from bnrepro.training.progress import Progress
@@ -65,6 +67,7 @@ def train(
                 resume=resume,
                 stop=stop,
                 report=line if world.is_main else lambda progress: None,
+                announce=partial(announce_data, config) if world.is_main else lambda dataset: None,
                 world=world,
             )
         except Interrupted:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import os
 import re
+import struct
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -22,6 +25,8 @@ TASK = 64
 """Files that a thread decodes in one go."""
 BLOCK = 32 * TASK
 """Files that are decoded before the next are begun: bounds memory, and the wait after Ctrl-C."""
+ORIENTATION = (0x0112, 3)
+"""Tag and type (a 16-bit number)."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -89,13 +94,33 @@ def _upright(image: Image.Image) -> Image.Image:
 
     Pillow's `exif_transpose` writes the other tags anew, and fails on odd ones.
     """
-    image.load()  # a TIFF turns itself, and forgets its orientation
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # a block that cannot be parsed says nothing; Pillow raises whatever comes
-        return image
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    image.load()  # a TIFF turns itself
+    turn = UPRIGHT.get(_orientation(image.info.get("exif", b"")))
     return image if turn is None else image.transpose(turn)
+
+
+def _orientation(exif: bytes) -> int:
+    """From the first directory of an EXIF block, which is a TIFF file; 0 where it does not say."""
+    tiff = exif.removeprefix(b"Exif\0\0")
+    order = "<" if tiff.startswith(b"II") else ">"
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
+        for i in range(entries):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * i)
+            if (tag, kind) == ORIENTATION:
+                return int(value)
+    except struct.error:  # it breaks off
+        return 0
+    return 0
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """In the block Pillow does not warn of odd tags in images that it can decode."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -136,9 +161,12 @@ def decode_files(
         for start in range(0, len(paths), BLOCK):
             block = paths[start : start + BLOCK]
             tasks = [block[i : i + TASK] for i in range(0, len(block), TASK)]
-            parts = threads.map(
-                lambda task: [_try_decode(path, image_size, max_pixels) for path in task], tasks
-            )
+            with quiet_pillow():
+                parts = list(
+                    threads.map(
+                        lambda task: [_try_decode(path, image_size, max_pixels) for path in task], tasks
+                    )
+                )
             yield [decoded for part in parts for decoded in part]
             progress.advance(line, len(block))
 

@@ -42,6 +42,9 @@ FIELDS = {
     # a failed run may not know them, and older versions wrote fewer
     "train_error": schema.optional(schema.nullable(schema.percent())),
     "data": schema.optional(schema.nullable(schema.text())),
+    "train_images": schema.optional(schema.whole(1)),  # of the training set that the run saw
+    "test_images": schema.optional(schema.whole(1)),
+    "classes": schema.optional(schema.whole(1)),
     "workers": schema.optional(schema.nullable(schema.whole(1))),
     "sgd_batch_size": schema.optional(schema.nullable(schema.whole(1))),  # images
     "norm_batch_size": schema.optional(schema.nullable(schema.whole(1))),  # images; null: sees no batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
-from bnrepro.data import load_data
+from bnrepro.data import Dataset, load_data
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.rundir.record import TENSORBOARD, Record, finished_result, metrics_text
 from bnrepro.rundir.run_error import evaluation_due, is_final
@@ -44,6 +44,7 @@ def run(
     resume: bool = True,
     stop: StopFlag | None = None,
     report: Report = no_report,
+    announce: Callable[[Dataset], None] = lambda dataset: None,
     world: World = ALONE,
 ) -> dict[str, Any]:
     """Train and evaluate one cell in `directory`, and return its `result.json`.
@@ -51,8 +52,8 @@ def run(
     A finished directory is returned as it is; an interrupted one is continued from its checkpoint
     (`resume=False`: started again). A run that diverges or fails returns a result that says so. Raises
     `UsageError` for what the user can repair, `StorageError` where the run directory cannot be written, and
-    `Interrupted` once `stop` is set and the checkpoint written. Every process of `world` calls this; the main
-    one writes.
+    `Interrupted` once `stop` is set and the checkpoint written. `announce` is told of the data when training
+    begins. Every process of `world` calls this; the main one writes.
     """
     result = finished_result(directory, config)
     if resume and result is not None:
@@ -66,6 +67,7 @@ def run(
         data = dataset.name
         session = Session.prepare(config, dataset, device, world)
         record.open(environment(device), overrides)  # not before: what is refused leaves nothing there
+        announce(dataset)
         stop = stop or StopFlag()
         with stop_while_waiting(stop):
             return Run.open(session, record, resume=resume, stop=stop, report=report).finish()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
-from bnrepro.data.decode import TooLarge, why_unreadable
+from bnrepro.data.decode import TooLarge, quiet_pillow, why_unreadable
 from bnrepro.data.streaming.decoder import Decoder
 from bnrepro.data.streaming.listing import FileSplit
 from bnrepro.data.streaming.names import FileNames
@@ -74,7 +74,8 @@ class _Files:
         for i, index in enumerate(request.indices):
             path = self._roots[request.side] / self._names[request.side][int(index)]
             try:
-                images[i] = self._crop(path, None if request.uniform is None else request.uniform[i])
+                with quiet_pillow():
+                    images[i] = self._crop(path, None if request.uniform is None else request.uniform[i])
             except TooLarge as error:
                 return str(error)
             # Decoders raise RuntimeError, OSError, SyntaxError, ValueError and more for a broken file.

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.decode import TooLarge, open_image, read_image, to_rgb, why_unreadable
+from bnrepro.data.decode import TooLarge, open_image, quiet_pillow, read_image, to_rgb, why_unreadable
 from bnrepro.data.folder_tree import refuse
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.decoder import JPEG, resized_shape
@@ -169,7 +169,9 @@ def _convert_all(jobs: _Jobs, left: Sequence[int]) -> list[str]:
         line = progress.add_task("Resizing", total=len(jobs), completed=len(jobs) - len(left))
         for start in range(0, len(left), BLOCK):
             block = left[start : start + BLOCK]
-            broken += [reason for reason in threads.map(lambda i: _convert(jobs, jobs[i]), block) if reason]
+            with quiet_pillow():
+                reasons = list(threads.map(lambda i: _convert(jobs, jobs[i]), block))
+            broken += [reason for reason in reasons if reason]
             progress.advance(line, len(block))
     return broken
 
