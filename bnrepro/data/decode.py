@@ -21,6 +21,8 @@ from rich.progress import Progress
 from bnrepro.config.errors import UsageError
 from bnrepro.rundir.reading import open_regular
 
+JPEG_SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif")
+SUFFIXES = (*JPEG_SUFFIXES, ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
 TASK = 64
 """Files that a thread decodes in one go."""
 BLOCK = 32 * TASK

@@ -10,12 +10,10 @@ from pathlib import Path
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data.cache import FORMAT
+from bnrepro.data.decode import SUFFIXES
 
 EVALUATION_FOLDERS = ("val", "test")
 """The first of these that is there; ImageNet's `test/` has no labels."""
-SUFFIXES = frozenset(
-    (".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".gif")
-)
 LITTER = frozenset(
     (
         *("@eadir", "@tmp", "#recycle", "#snapshot", "__macosx", "icon\r", "lost+found"),
@@ -162,7 +160,7 @@ def is_litter(name: str) -> bool:
 
 
 def has_image_name(name: str) -> bool:
-    return f".{name.rpartition('.')[2].lower()}" in SUFFIXES
+    return name.lower().endswith(SUFFIXES)
 
 
 def class_files(root: Path, side: str, name: str, folders: dict[str, int] | None = None) -> list[File]:

@@ -18,18 +18,25 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.decode import TooLarge, open_image, quiet_pillow, read_image, to_rgb, why_unreadable
+from bnrepro.data.decode import (
+    JPEG_SUFFIXES,
+    TooLarge,
+    open_image,
+    quiet_pillow,
+    read_image,
+    to_rgb,
+    why_unreadable,
+)
 from bnrepro.data.folder_tree import refuse
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.decoder import JPEG, resized_shape
-from bnrepro.rundir.files import make_directory, write_bytes, write_json
+from bnrepro.rundir.files import make_directory, storing, write_bytes, write_json
 from bnrepro.rundir.reading import read_json
 from bnrepro.rundir.schema import check, truth, whole
 
 QUALITY = 95
 MARK = "prepared.json"
 """In the root of a copy: how it was made, and whether all of it is there."""
-JPEG_SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif")
 SAMPLED = 64
 """Files that the space is estimated from."""
 MARGIN = 1.1
@@ -87,10 +94,11 @@ def prepare(dataset: StreamedDataset, out: Path, size: int, max_pixels: int) -> 
     or files are broken (all are read first, the first of them named).
     """
     jobs = _Jobs(dataset, out, size, max_pixels)
-    _open_copy(out, size)
-    left = [i for i, job in enumerate(jobs) if not job.target.exists()]
-    _check_space(jobs, left)
-    broken = _convert_all(jobs, left)
+    with storing(out):
+        _open_copy(out, size)
+        left = [i for i, job in enumerate(jobs) if not job.target.exists()]
+        _check_space(jobs, left)
+        broken = _convert_all(jobs, left)
     if broken:
         files = "; ".join(broken[:SHOWN])
         more = f" and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
