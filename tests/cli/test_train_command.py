@@ -115,7 +115,7 @@ def test_ctrl_c_exits_130_and_the_same_command_continues(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    stopped = r"bnrepro: stopped in epoch \d+, after step \d+ of 640; the same command continues"
+    stopped = r"bnrepro: stopped in epoch \d+, after step \d+ of 256; the same command continues"
     assert re.fullmatch(stopped, err.splitlines()[-1])
     assert not (out / "result.json").exists()
     ended = call("train", *arguments, "--out", str(out))
