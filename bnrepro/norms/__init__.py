@@ -10,11 +10,24 @@ from bnrepro.norms.registry import (
     build_norm,
     find_factory,
     register,
+    role_of,
     traits,
     traits_of,
+    with_role,
 )
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["NORMS", "NormLayers", "Traits", "build_norm", "find_factory", "register", "traits", "traits_of"]
+__all__ = [
+    "NORMS",
+    "NormLayers",
+    "Traits",
+    "build_norm",
+    "find_factory",
+    "register",
+    "role_of",
+    "traits",
+    "traits_of",
+    "with_role",
+]

@@ -143,13 +143,14 @@ class NormLayers:
     def norm(self, num_channels: int, *, activated: bool = True, ends_branch: bool = False) -> nn.Module:
         context = {**self.context, "activated": activated, "ends_branch": ends_branch}
         given = {key: value for key, value in context.items() if key in self._accepted}
-        return _with_role(self.factory(num_channels, **given, **self.options), "norm")
+        return with_role(self.factory(num_channels, **given, **self.options), "norm")
 
     def activation(self) -> nn.Module:
-        return _with_role(self.traits.activation(), "activation")
+        return with_role(self.traits.activation(), "activation")
 
 
-def _with_role(module: nn.Module, role: str) -> nn.Module:
+def with_role(module: nn.Module, role: str) -> nn.Module:
+    """`module` itself, marked for `role_of`: also for an activation that `NormLayers` does not make."""
     module.layer_role = role  # type: ignore[assignment]
     return module
 

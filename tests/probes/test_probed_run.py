@@ -76,14 +76,14 @@ def test_models_in_lockstep_are_looked_at_one_by_one(tmp_path):
 def test_a_probe_of_the_users_own_is_one_class(tmp_path):
     class Weights(Probe):
         def measure(self, look, network, after):
-            return {name: len(layer.gradient) for name, layer in look.weights.items()}
+            return {name: {"rows": len(layer.gradient)} for name, layer in look.weights.items()}
 
     PROBES.register("weights")(Weights)
     try:
         tiny_run(tmp_path, "probes=[weights]", "probe_steps=[0]")
     finally:
         del PROBES["weights"]
-    assert probed(tmp_path)[0]["weights"]["conv"] == 16
+    assert probed(tmp_path)[0]["weights"]["conv"] == {"rows": 16}
 
 
 @pytest.mark.parametrize(
