@@ -74,7 +74,7 @@ def load_data(config: DataConfig) -> Dataset:
     """The data set that `config` describes, its training set cut to `config.train_subset`.
 
     Kept per process: the next cell of a sweep in the same worker costs nothing. Files that change under
-    a running process are seen by the next one. Raises `UsageError` for what the user can mend.
+    a running process are seen by the next one. Raises `UsageError` for what the user can repair.
     """
     dataset = DATA.find(config.name)(config)
     if config.train_subset is None:

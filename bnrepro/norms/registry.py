@@ -99,7 +99,7 @@ def find_factory(name: str, reference: str | None = None) -> Factory:
             "module on PYTHONPATH"
         ) from error
     if not callable(factory):
-        raise UsageError(f"norm.factory={reference}: is no callable")
+        raise UsageError(f"norm.factory={reference}: is not callable")
     return factory
 
 

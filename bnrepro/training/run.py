@@ -86,7 +86,7 @@ def run(
 
 @dataclass(eq=False)
 class Run:
-    """A run under way: a session and its run directory."""
+    """An open run: a session and its run directory."""
 
     session: Session
     record: Record
@@ -140,7 +140,7 @@ class Run:
             board.close()
 
     def finish(self) -> dict[str, Any]:
-        """Train what is left, and write the result."""
+        """Train what is left and write the result."""
         with self:
             try:
                 self.probe()
@@ -169,7 +169,7 @@ class Run:
                 board.evaluation(line)
 
     def end_epoch(self) -> None:
-        """After its last step: evaluate, if it is time, and save what was found. Raises `Diverged`."""
+        """After an epoch's last step: evaluate, if it is time, and save the result. Raises `Diverged`."""
         position = self.position
         self.session.world.average_buffers(self.trainer.model)
         self._check_finite()
@@ -195,7 +195,7 @@ class Run:
         return self.record.finish(result)
 
     def _check_finite(self) -> None:
-        """Raises `Diverged`: a loss is from before its step, and says nothing of what the step leaves."""
+        """Raises `Diverged`: a step's loss is from before its update, and does not show what that did."""
         model, position = self.trainer.model, self.position
         left: list[torch.Tensor] = [*model.parameters()]
         for layer in batch_statistics_layers(model).values():
@@ -204,8 +204,8 @@ class Run:
             raise Diverged("weights or running statistics are not finite", self.steps - 1, position.epoch + 1)
 
     def _pause(self, chunk: Chunk) -> None:
-        """Between chunks of steps: say how it goes, and save or stop where it is time."""
-        self.tell(chunk)
+        """Between chunks of steps: report, then save or stop if it is time."""
+        self.note(chunk)
         self.probe()
         stop, save = self.session.world.any(self.stop.wanted, self.save_due())
         if stop or save:
@@ -213,7 +213,7 @@ class Run:
         if stop:
             raise Interrupted
 
-    def tell(self, chunk: Chunk) -> None:
+    def note(self, chunk: Chunk) -> None:
         """Report how the run goes, and note it for `bnrepro status`."""
         position, now = self.position, time.monotonic()
         progress = Progress(

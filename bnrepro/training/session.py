@@ -36,7 +36,7 @@ _WEIGHTS = 0x77656967
 
 @dataclass(frozen=True)
 class Session:
-    """A cell ready to take its first step."""
+    """A cell, ready for its first step."""
 
     config: RunConfig
     device: torch.device
@@ -148,7 +148,7 @@ def _gradients(
 
 
 def _make_replay(config: RunConfig, device: torch.device, total_steps: int) -> MakeReplay | None:
-    """How the training step is replayed, where that is asked for and wins time."""
+    """How the training step is replayed, where that is asked for and saves time."""
     if config.capture and device.type == "cuda":
         return capture_graph
     if config.capture and device.type == "cpu" and not config.compile and total_steps >= WORTH_STEPS:
@@ -169,7 +169,7 @@ def initial_weights(seed: int) -> Iterator[None]:
 
 
 def norm_layers(config: RunConfig, sizes: BatchSizes) -> NormLayers:
-    """The norm of a cell, with what it has to know of the cell."""
+    """The norm of a cell, with the batch sizes that it needs to know."""
     return NormLayers(
         find_factory(config.norm.name, config.norm.factory),
         config.norm.options,

@@ -20,9 +20,9 @@ that the step changes or that may change between steps. It may take steps: the c
 class ReplayedStep:
     """A `PlainStep` that is captured at its first call and replayed with every batch of the same shape.
 
-    What differs from step to step has to be in tensors: the learning rate becomes one, and `schedule` of a
-    norm writes into buffers. Capturing takes real steps, so parameters, buffers and the optimizer's state are
-    restored afterwards: the first step is the first one.
+    Whatever changes from step to step has to be a tensor: the learning rate becomes one, and a norm's
+    `schedule` writes into buffers. Capturing takes real steps, so parameters, buffers and the optimizer's
+    state are restored afterwards: the first step is the first one.
 
     On a CPU the replay is checked with learning rate and schedules as they are at the run's first, middle and
     last step. Where it does not give what the plain step gives, bit for bit, the plain step is taken: a norm

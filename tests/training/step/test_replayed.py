@@ -147,7 +147,7 @@ class Reading(nn.Module):
 
 @pytest.mark.parametrize("norm", [Counting, Scheduled, Reading])
 def test_a_norm_that_cannot_be_replayed_is_trained_step_by_step(norm, tmp_path):
-    """A user's norm would train as if nothing of it ever changed, and nobody would be told."""
+    """A user's norm would train as if nothing of it ever changed, and without a word."""
     norms = tmp_path / "norm"
     norms.mkdir()
     norms.joinpath("mine.yaml").write_text(f"name: mine\nfactory: {__name__}:{norm.__name__}\n")
