@@ -20,7 +20,7 @@ def overrides(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     if group not in groups(folder):
         return []
     return [
-        (f"{before}{name}", _about(group, name, folder))
+        (f"{before}{name}", about(group, name, folder))
         for name in choices(group, folder)
         if name.startswith(typed)
     ]
@@ -49,10 +49,13 @@ def _config_dir(ctx: typer.Context) -> Path | None:
     return Path(folder) if folder and Path(folder).is_dir() else None
 
 
-def _about(group: str, name: str, config_dir: Path | None) -> str:
-    from bnrepro.cli.listing import about
+def about(group: str, name: str, config_dir: Path | None) -> str:
+    """What a choice's file says of it in its first line, or behind `Paper:`."""
+    from bnrepro.config.files import find_file, read_config_file
 
-    return about(group, name, config_dir)
+    path = find_file(group, name, config_dir)
+    header = read_config_file(path).header if path is not None else ()
+    return header[0].removeprefix("Paper:").strip() if header else ""
 
 
 def choices_of(group: str) -> Completer:
@@ -62,7 +65,7 @@ def choices_of(group: str) -> Completer:
         from bnrepro.config.files import choices
 
         folder = _config_dir(ctx)
-        return list(_in_list(((n, _about(group, n, folder)) for n in choices(group, folder)), incomplete))
+        return list(_in_list(((n, about(group, n, folder)) for n in choices(group, folder)), incomplete))
 
     return complete
 
@@ -87,6 +90,6 @@ def references(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 def _in_list(choices: Iterable[tuple[str, str]], incomplete: str) -> Iterator[tuple[str, str]]:
     """Behind the last comma, what is not in front of it."""
     before, comma, typed = incomplete.rpartition(",")
-    for name, about in choices:
+    for name, text in choices:
         if name.startswith(typed) and name not in before.split(","):
-            yield f"{before}{comma}{name}", about
+            yield f"{before}{comma}{name}", text

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir
-from bnrepro.cli.completion import words
+from bnrepro.cli.completion import about, words
 from bnrepro.config.errors import UsageError, shown
 
 GROUPS = {"norms": "norm", "models": "model", "data": "data", "experiments": "experiment"}
@@ -46,15 +46,6 @@ def _choices(group: str, config_dir: Path | None) -> Iterator[tuple[str, str]]:
 
     for name in choices(group, config_dir):
         yield name, about(group, name, config_dir)
-
-
-def about(group: str, name: str, config_dir: Path | None) -> str:
-    """What a choice's file says of it in its first line, or behind `Paper:`."""
-    from bnrepro.config.files import find_file, read_config_file
-
-    path = find_file(group, name, config_dir)
-    header = read_config_file(path).header if path is not None else ()
-    return header[0].removeprefix("Paper:").strip() if header else ""
 
 
 def _references() -> Iterator[tuple[str, str]]:
