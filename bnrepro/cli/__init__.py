@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,4 +52,13 @@ def main() -> None:
     """Run the program. Exit codes: 0 done, 1 a run failed, 2 the user can fix it (one line says how), 130
     Ctrl-C, 141 the reader of its output left.
     """
+    _see_current_directory()
     sys.exit(run(app, sys.argv[1:]))
+
+
+def _see_current_directory() -> None:
+    """A module of the user's own stands there, as it does for `python -m bnrepro`. Last: it hides nothing."""
+    with suppress(FileNotFoundError):  # a directory that was removed
+        here = str(Path.cwd())
+        if not {"", here} & set(sys.path) and not sys.flags.safe_path:
+            sys.path.append(here)

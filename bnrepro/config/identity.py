@@ -37,6 +37,7 @@ CAME_LATER: dict[str, tuple[Any, ...]] = {
     "data.test_images": (None, 360),  # 360: of digits, the only set that has a number here
     "micro_batch_size": (None,),
     "compile": (False,),
+    "model.factory": (None,),
     "model.options.first_stride": (1,),
     "norm.options.r_warmup_steps": (None,),
 }

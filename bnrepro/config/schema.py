@@ -71,6 +71,8 @@ class ModelConfig:
     """Start the weight of each block's last norm at 0 (Goyal et al. 2017) instead of 1."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the model's factory."""
+    factory: str | None = None
+    """`module:callable` or `file.py:callable` of a network outside the package."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class NormConfig:
     label: str | None = None
     """What figures call it, with the values of its options (`bnrepro.config.labels`); None: the name."""
     factory: str | None = None
-    """`module:callable` of a norm outside the package."""
+    """`module:callable` or `file.py:callable` of a norm outside the package."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the factory."""
 

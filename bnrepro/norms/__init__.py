@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 
+from bnrepro.norms.conversion import convert
 from bnrepro.norms.registry import (
     NORMS,
     NormLayers,
@@ -24,6 +25,7 @@ __all__ = [
     "NormLayers",
     "Traits",
     "build_norm",
+    "convert",
     "find_factory",
     "register",
     "role_of",

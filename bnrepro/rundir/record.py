@@ -15,6 +15,7 @@ import yaml
 from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.identity import difference
+from bnrepro.config.reference import changed_files, content_hashes
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.rundir import schema
@@ -90,6 +91,22 @@ def check_same_config(directory: Path, config: RunConfig) -> None:
             f"{directory}: holds a run of another config ({'; '.join(changed)}); choose another --out, "
             "or the old values"
         )
+    _check_same_files(directory, config)
+
+
+def _check_same_files(directory: Path, config: RunConfig) -> None:
+    """The config names the user's own factories by their files: what is in them belongs to the run too."""
+    if not (now := content_hashes(config)):
+        return
+    try:
+        before = read_json(directory / ENV, CONFIG_BYTES).get("factory_files", {})
+    except FileNotFoundError:
+        return
+    if changed := changed_files(before, now):
+        raise UsageError(
+            f"{directory}: was trained with another {', '.join(changed)}; choose another --out, or put its "
+            "old content back"
+        )
 
 
 _UNKNOWN = (
@@ -129,7 +146,7 @@ class Record:
         config = yaml.safe_dump(to_dict(self.config), sort_keys=False, allow_unicode=True)
         write_text(self.directory / CONFIG, config)
         write_text(self.directory / OVERRIDES, "".join(f"{line}\n" for line in overrides))
-        write_json(self.directory / ENV, environment)
+        write_json(self.directory / ENV, {**environment, "factory_files": content_hashes(self.config)})
 
     def say(self, line: str) -> None:
         """One line for whoever looks at the run, from the process that writes."""

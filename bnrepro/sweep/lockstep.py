@@ -9,6 +9,7 @@ from pathlib import Path
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
+from bnrepro.models import has_dropout
 from bnrepro.rundir.files import write_json
 from bnrepro.sweep.directory import SWEEP, read_sweep
 from bnrepro.sweep.plan import Cell, Plan
@@ -107,7 +108,11 @@ def _impossible(base: RunConfig) -> str:
         return "micro_batch_size is for models that fill the memory one by one"
     if base.launcher.get("nodes", 1) * base.launcher.get("tasks_per_node", 1) > 1:
         return "launcher.nodes and launcher.tasks_per_node give a cell several processes"
-    return "compile=true compiles one model" if base.compile else ""
+    if base.compile:
+        return "compile=true compiles one model"
+    if has_dropout(base):
+        return f"model={base.model.name} has dropout, which a cell can only draw alone"
+    return ""
 
 
 def _on_gpu(base: RunConfig) -> bool:

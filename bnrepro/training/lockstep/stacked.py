@@ -39,6 +39,11 @@ class Lockstep:
     def __init__(self, sessions: Sequence[Session]) -> None:
         trainers = [session.trainer for session in sessions]
         first = sessions[0]
+        if first.draws:
+            raise ValueError(
+                "the network draws random numbers in training (dropout), which cells in lockstep cannot do "
+                "each on its own; --lockstep off"
+            )
         self.device = first.device
         self._trainers = trainers
         self._tables = [session.table for session in sessions]
