@@ -55,6 +55,8 @@ class DataConfig:
     """Zero pixels on each side before the random crop."""
     base_lr: float
     """What `optimizer.base_lr` is unless set: the rate found for this data set, one for every norm."""
+    task: str = "classes"
+    """`classes`, or `parity`: is the number of the image's class odd?"""
     test_images: int | None = None
     """Size of the test set, of data sets whose source has no split; None: the source's own test set."""
     max_pixels: int = 178_956_970
@@ -104,8 +106,15 @@ class OptimizerConfig:
     scaling: str
     """`linear` (Goyal et al. 2017), `sqrt` or `none`: from 256 to the cell's SGD batch."""
     momentum: float
+    """`adam`: β1."""
     nesterov: bool
     weight_decay: float
+    beta2: float | None = None
+    """Only `adam`."""
+    eps: float | None = None
+    """Only `adam`: ε beside the root of the second moment."""
+    clip_norm: float | None = None
+    """Gradients of a larger l2 norm, all parameters together, are scaled down to it; None: not."""
 
 
 @dataclass(frozen=True)

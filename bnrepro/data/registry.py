@@ -61,6 +61,13 @@ class Dataset(ABC):
     def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
         """Batches of the training and of the test set on `device`."""
 
+    def parity(self) -> Dataset:
+        """The same images with two classes: is the number of the image's class odd?
+
+        Of digits a linear network gets 8 % wrong, and one that is not linear nearly none.
+        """
+        raise UsageError(f"data.task=parity: only of data sets in memory; {self.name} is streamed")
+
 
 Loader = Callable[[DataConfig], Dataset]
 
@@ -77,6 +84,8 @@ def load_data(config: DataConfig) -> Dataset:
     a running process are seen by the next one. Raises `UsageError` for what the user can repair.
     """
     dataset = DATA.find(config.name)(config)
+    if config.task == "parity":
+        dataset = dataset.parity()
     if config.train_subset is None:
         return dataset
     indices = balanced_subset(dataset.train.labels, config.train_subset, config.subset_seed)

@@ -50,6 +50,8 @@ class Traits:
     activation: Callable[[], nn.Module] = nn.ReLU
     """The activation behind it; `nn.Identity` where the norm brings its own. Not the one behind the
     addition: that is the block's."""
+    maps: bool = False
+    """It needs images with height and width: `(N, C)` is not enough."""
     mixed: Callable[[nn.Module, Tensor, Tensor], nn.Module] | None = None
     """Makes from one of its layers the same with normalization batches that are data (`MixedBatchNorm`): in
     lockstep it then trains with several of them side by side."""
@@ -138,6 +140,22 @@ class NormLayers:
         if self.traits.conv_bias:
             conv.bias = nn.Parameter(torch.zeros(out_channels))
         return conv
+
+    def linear(self, in_features: int, out_features: int) -> nn.Linear:
+        """A linear layer in front of a norm; its bias is as a convolution's.
+
+        Raises `UsageError` for a norm that is made for convolutions.
+        """
+        asks = self.traits
+        if asks.maps or asks.conv is not nn.Conv2d or asks.activation is not nn.ReLU or asks.initialize:
+            name = getattr(self.factory, "__name__", str(self.factory))
+            raise UsageError(
+                f"norm={name}: is made for convolutions, and this model has none; use bn, ln, gn or none"
+            )
+        layer = nn.Linear(in_features, out_features, bias=False)
+        if asks.conv_bias:
+            layer.bias = nn.Parameter(torch.zeros(out_features))
+        return layer
 
     def norm(self, num_channels: int, *, activated: bool = True, ends_branch: bool = False) -> nn.Module:
         groups = self.context.get("default_groups", fitting_groups(num_channels))

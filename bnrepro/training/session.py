@@ -156,6 +156,7 @@ def _trainer(
         total_steps=total,
         gradients=_gradients(config, model, feed.device, task, world),
         seed=(lambda number: _seed_step(config.seed, world.rank, number)) if draws else None,
+        clip_norm=config.optimizer.clip_norm,
     )
     return Trainer(
         model=model,
