@@ -55,8 +55,8 @@ class Lstm(nn.Module):
         c_t = σ(f) c_{t−1} + σ(i) tanh(g),    h_t = σ(o) tanh(norm(c_t))
 
     The two norms of the gates train no bias of their own, since b is there. `statistics`: `per_step` has a
-    layer for every time step, `shared` one for all of them, `input_only` one, of W_x x_t alone. It matters only
-    to norms with statistics over images.
+    layer for every time step, `shared` one for all of them, `input_only` one, of W_x x_t alone. It matters
+    only to norms with statistics over images.
     """
 
     def __init__(
