@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from torch import Tensor, nn
 
 from bnrepro.config.ranges import Count, Positive, Range
-from bnrepro.models.dropout import Dropout
 from bnrepro.models.initial import DEFAULT_GROUPS, Init, initialize_linear
 from bnrepro.models.registry import register
 from bnrepro.norms import NormLayers
@@ -27,7 +26,7 @@ class Hidden(nn.Module):
         self.linear = layers.linear(in_features, width)
         self.norm = layers.norm(width)
         self.act = ACTIVATIONS[activation]()
-        self.drop = Dropout(dropout)
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.drop(self.act(self.norm(self.linear(x))))

@@ -78,9 +78,9 @@ def check_network(config: RunConfig) -> None:
 
 
 def has_dropout(config: RunConfig) -> bool:
-    """Does a network from outside of the package have layers that draw random numbers in training?"""
+    """Does the network have layers that draw random numbers in training?"""
     if config.model.factory is None and config.model.name != "torchvision":
-        return False
+        return bool(config.model.options.get("dropout"))  # of our own, only the mlp
     layers = NormLayers(find_factory(config.norm.name, config.norm.factory), config.norm.options)
     model = build_model(config.model.name, norm=layers, factory=config.model.factory, **config.model.options)
     return any(

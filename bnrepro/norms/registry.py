@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnrepro.config.convert import check_accepted, check_arguments
+from bnrepro.config.errors import UsageError
 from bnrepro.config.reference import load_reference
 from bnrepro.config.registry import Registry
 

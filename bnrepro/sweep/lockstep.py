@@ -108,8 +108,6 @@ def _impossible(base: RunConfig) -> str:
         return "micro_batch_size is for models that fill the memory one by one"
     if base.optimizer.name != "sgd" or base.optimizer.clip_norm is not None:
         return "optimizer=adam and optimizer.clip_norm see all parameters of a stack, not one model's"
-    if base.model.options.get("dropout"):
-        return "model.dropout draws for one model"
     if base.launcher.get("nodes", 1) * base.launcher.get("tasks_per_node", 1) > 1:
         return "launcher.nodes and launcher.tasks_per_node give a cell several processes"
     if base.compile:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
 from bnrepro.data.feed import Feed
-from bnrepro.models import build_model
+from bnrepro.models import build_model, has_dropout
 from bnrepro.norms import NormLayers, Traits, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
@@ -82,8 +82,10 @@ class Session:
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         train, test = feeds or dataset.feeds(config.data, device)
         group = normalization_batch(model, sizes)
-        draws = is_from_outside(config) and _first_look(
-            config, model, layers.traits, test, len(dataset.classes), world
+        draws = (
+            _first_look(config, model, layers.traits, test, len(dataset.classes), world)
+            if is_from_outside(config)
+            else has_dropout(config)
         )
         trainer = _trainer(config, sizes, model, train, CLASSES, world, draws)
         evaluator = Evaluator(
