@@ -71,7 +71,7 @@ def find_effects(summary: pd.DataFrame, x: str = "batch_size", baseline: float |
     """The summary's rows with their differences (percentage points of error; above 0 is worse).
 
     `baseline_…` to the same norm, statistics and sweep at the baseline, `gn_…` to group norm at the same
-    `x`; `…_low` and `…_high` are a 95 % Welch interval, `…_p_holm` is corrected over the norm's sizes.
+    `x`; `…_low` and `…_high` are a 95 % Welch interval, `…_p_holm` is corrected over the norm's rows.
     `baseline`: the x to compare with, where a norm has it; None: each norm's best from 16 on, or its
     largest. A norm that was trained once for all x has no difference to itself.
     """

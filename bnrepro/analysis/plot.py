@@ -23,6 +23,7 @@ from bnrepro.analysis.series import select_series
 from bnrepro.analysis.style import FORMATS, LOOKS, render
 from bnrepro.analysis.tensorboard_view import show_images
 from bnrepro.analysis.text import TextTable, effect_table, latex, markdown, plain
+from bnrepro.analysis.x_axis import BATCH_SIZE
 from bnrepro.config.errors import StorageError, UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
 from bnrepro.rundir.files import make_directory, write_bytes
@@ -155,6 +156,11 @@ def _reference(results: Results, asked: str | None) -> Reference | None:
     if name == NO_REFERENCE:
         return None
     check_choice("sweep.reference", name, tuple(REFERENCES))
+    if results.axis.key != BATCH_SIZE:
+        raise UsageError(
+            f"--reference {name}: its points stand at batch sizes, and this is a sweep over "
+            f"{results.axis.key}; leave it out"
+        )
     return REFERENCES[name]
 
 
@@ -173,7 +179,8 @@ def _chosen(effects: pd.DataFrame, results: Results, choice: Choice, names: Name
         keep &= effects["norm"].isin(choice.norms)
     if choice.values is not None:
         keep &= effects[x].isin(choice.values)
-    return effect_table(effects[keep], x, names)
+    named = effects[keep].rename(columns={x: results.axis.key})
+    return effect_table(named, results.axis.key, names)
 
 
 def _tables(results: Results, effects: pd.DataFrame, own: bool) -> dict[str, bytes]:

@@ -87,6 +87,14 @@ def plot(
             rich_help_panel=DRAWN,
         ),
     ] = None,
+    probes: Annotated[
+        bool,
+        typer.Option(
+            "--probes",
+            help="What probes=[…] measured inside: each layer over the steps, up to 6 runs side by side.",
+            rich_help_panel=DRAWN,
+        ),
+    ] = False,
     x_order: Annotated[
         str | None,
         typer.Option(
@@ -129,6 +137,12 @@ def plot(
     from bnrepro.analysis.clean_matplotlib import import_matplotlib
 
     import_matplotlib()
+    if probes:
+        from bnrepro.analysis.probe_figure import write_probes
+
+        for path in write_probes(sweep_dirs, out, _distinct(formats)):
+            typer.echo(path)
+        return
     from bnrepro.analysis.figure import Options
     from bnrepro.analysis.plot import Choice, write_plots
 
