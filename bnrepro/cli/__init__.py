@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import bnrepro
-from bnrepro.cli import bench, cancel, data, listing, plot, show_config, status, sweep, train
+from bnrepro.cli import bench, cancel, data, diagnose, listing, plot, show_config, status, sweep, train
 from bnrepro.cli.ending import Program, run
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
 app.command("bench")(bench.bench)
 app.command("list")(listing.list_choices)
+app.command("diagnose")(diagnose.diagnose)
 app.command("show-config")(show_config.show_config)
 
 

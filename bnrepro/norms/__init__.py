@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 
 from bnrepro.norms.conversion import convert
+from bnrepro.norms.population import diagnose, recompute_statistics
 from bnrepro.norms.registry import (
     NORMS,
     NormLayers,
@@ -26,7 +27,9 @@ __all__ = [
     "Traits",
     "build_norm",
     "convert",
+    "diagnose",
     "find_factory",
+    "recompute_statistics",
     "register",
     "role_of",
     "traits",

@@ -71,8 +71,7 @@ class Evaluator:
             parts = (slice(*part) for part in self._slices(images, self.norm_batch_size))
             for x, _ in self.train.train_batches(table, parts):
                 self.forward(x)
-        for layer in moments.values():
-            layer.sum_over(self.world)
+        moments.sum_over(self.world)
         return moments
 
     def _slices(self, images: int, group: int) -> Iterator[tuple[int, int]]:

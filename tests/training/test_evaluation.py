@@ -10,7 +10,8 @@ from tiny_runs import record, tiny_config, tiny_run
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import load_data
 from bnrepro.norms import NORMS, build_norm, traits_of
-from bnrepro.training.layer_moments import LayerMoments, Moments
+from bnrepro.norms.moments import Moments
+from bnrepro.training.layer_moments import LayerMoments
 from bnrepro.training.session import Session
 
 BATCH_NORMS = sorted(name for name, factory in NORMS.items() if traits_of(factory).batch_statistics)
