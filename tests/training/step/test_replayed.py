@@ -14,6 +14,7 @@ from tiny_runs import record, tiny_config, tiny_run
 from torch import nn
 
 from bnrepro.config.files import choices
+from bnrepro.config.validate import PROTOCOLS
 from bnrepro.data import load_data
 from bnrepro.training.lockstep.stacked import Lockstep
 from bnrepro.training.position import Position
@@ -24,7 +25,6 @@ from bnrepro.training.step.cuda_graph import WARM_UP_STEPS
 from bnrepro.training.trainer import take_steps
 
 RUN = ("data.train_subset=64", "batch_size=8", "epochs=2")
-PROTOCOLS = choices("protocol")
 
 
 def run_again(take, state, x, y):
@@ -140,9 +140,10 @@ class Reading(nn.Module):
 
     def __init__(self, num_channels):
         super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_channels))
 
     def forward(self, x):
-        return x / x.detach().abs().max().item()
+        return x * self.weight.view(-1, 1, 1) / self.weight.detach().max().item()
 
 
 @pytest.mark.parametrize("norm", [Counting, Scheduled, Reading])
