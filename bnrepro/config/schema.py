@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,10 @@ class RunConfig:
     """`float32` (a GPU's convolutions: TF32, PyTorch's default) or `bf16` (autocast; norm statistics and the
     loss stay in float32)."""
     deterministic: bool
-    capture: bool
-    """Record the training step and replay it, in runs of one process: as a CUDA graph on a GPU, as a list of
-    operations on a CPU (where it pays), with the same numbers."""
+    capture: bool | Literal["auto"]
+    """Capture the training step and replay it, in runs of one process: as a CUDA graph on a GPU, as a list of
+    operations on a CPU (where it pays), with the same numbers. `auto`: where that fails on a GPU, take the
+    steps one by one; true: the run fails there."""
     compile: bool
     """Train through `torch.compile`; evaluation stays eager."""
     tensorboard: bool

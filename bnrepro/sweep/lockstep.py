@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import UsageError, one_line
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
 from bnrepro.models import has_dropout
@@ -129,8 +129,8 @@ def _fastest(cells: Sequence[Cell], seeds: int, say: Callable[[str], None]) -> i
             speeds[number] = images_per_second([cell.config for cell in cells[:number]])
         except UsageError:
             raise
-        except (ValueError, RuntimeError) as error:  # more do not fit, or a cell cannot train
-            say(f"{cells[0].shape}: {number} in lockstep: {type(error).__name__}: {error}")
+        except Exception as error:  # more do not fit, a cell cannot train, or this GPU was never tried
+            say(one_line(f"{cells[0].shape}: {number} in lockstep: {type(error).__name__}: {error}"))
             break
         finally:
             free_memory(resolve_device(cells[0].config.device))

@@ -35,7 +35,7 @@ from bnrepro.training.step.accumulation import Accumulation
 from bnrepro.training.step.cpu_replay import WORTH_STEPS, replay_operations
 from bnrepro.training.step.cuda_graph import capture_graph
 from bnrepro.training.step.plain import Gradients, PlainStep, whole_batch
-from bnrepro.training.step.replayed import MakeReplay
+from bnrepro.training.step.replayed import MakeReplay, where_possible
 from bnrepro.training.task import CLASSES, Task
 from bnrepro.training.trainer import Trainer
 
@@ -188,7 +188,7 @@ def _gradients(
 def _make_replay(config: RunConfig, device: torch.device, total_steps: int) -> MakeReplay | None:
     """How the training step is replayed, where that is asked for and saves time."""
     if config.capture and device.type == "cuda":
-        return capture_graph
+        return capture_graph if config.capture is True else where_possible(capture_graph)
     if config.capture and device.type == "cpu" and not config.compile and total_steps >= WORTH_STEPS:
         return replay_operations
     return None
