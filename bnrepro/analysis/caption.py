@@ -122,7 +122,8 @@ def _statistics(series: Sequence[Series], results: Results) -> str:
         return ""
     if all(line.statistics is None for line in mine):
         return "Evaluated with running statistics."
-    return "Running, precise and batch: what batch norms use at evaluation."
+    kinds = list(dict.fromkeys(line.statistics for line in mine if line.statistics))
+    return f"{', '.join(kinds).capitalize()}: the statistics that batch norms use at evaluation."
 
 
 def _shared(series: Sequence[Series], results: Results) -> str:

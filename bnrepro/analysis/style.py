@@ -44,12 +44,12 @@ NORM_STYLES = {
     "nf": Style("#6699CC", "H", ":"),
 }
 OTHER_STYLES = (
-    Style("#CC6677", "D", "-."),
-    Style("#117733", "v", "--"),
-    Style("#AA4499", "P", DASH_DOT_DOT),
-    Style("#999933", "X", LONG),
-    Style("#332288", "p", ":"),
-    Style("#88CCEE", "h", "-"),
+    Style("#B15928", "D", "-."),
+    Style("#F0027F", "v", "--"),
+    Style("#6A3D9A", "P", DASH_DOT_DOT),
+    Style("#7F9A00", "X", LONG),
+    Style("#00868B", "p", ":"),
+    Style("#DDAA33", "h", "-"),
 )
 """For norms that the package does not know, in turn."""
 

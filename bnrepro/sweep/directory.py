@@ -28,6 +28,7 @@ FIELDS = {
     "axis": schema.optional(schema.group()),
     "seeds": schema.list_of(schema.whole()),
     "norm_options": schema.optional(schema.group_of(schema.group())),
+    "norm_labels": schema.optional(schema.group_of(schema.nullable(schema.text()))),
     "overrides": schema.optional(schema.list_of(schema.text())),
     "lockstep": schema.optional(schema.group_of(schema.whole(1))),
     "cells": schema.list_of(schema.group()),
@@ -125,8 +126,9 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
     if "axis" in new:
         axes["axis"] = {**new["axis"], "values": _union(new["axis"]["values"], old["axis"]["values"])}
     options = {**known, **new["norm_options"]}
+    labels = {**old.get("norm_labels", {}), **new["norm_labels"]}
     lockstep = {"lockstep": old["lockstep"]} if "lockstep" in old else {}
-    return {**new, **axes, **lockstep, "norm_options": options, "cells": cells}
+    return {**new, **axes, **lockstep, "norm_options": options, "norm_labels": labels, "cells": cells}
 
 
 def _refuse_other_axis(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -250,6 +250,7 @@ def sweep_json(plan: Plan) -> dict[str, Any]:
         **(sizes if axis.is_batch_size else {"axis": to_dict(axis)}),
         "seeds": list(plan.seeds),
         "norm_options": options,
+        "norm_labels": {cell.config.norm.name: cell.config.norm.label for cell in plan.cells},
         "overrides": list(plan.overrides),
         "cells": [_cell_json(cell) for cell in plan.cells],
     }
