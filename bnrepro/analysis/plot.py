@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,10 +26,14 @@ from bnrepro.analysis.text import TextTable, effect_table, latex, markdown, plai
 from bnrepro.analysis.x_axis import BATCH_SIZE
 from bnrepro.config.errors import StorageError, UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
+from bnrepro.rundir.boards import sweep_board
 from bnrepro.rundir.files import make_directory, write_bytes
+from bnrepro.rundir.tensorboard import EXPERIMENT, write_experiment
 from bnrepro.sweep.directory import SWEEP
 
 NO_REFERENCE = "none"
+CARD, CARD_DPI = (4.4, 3.7), 75
+"""Inches and dots per inch of a card in TensorBoard's IMAGES tab, 330 pixels wide."""
 TEXTS = {"md": markdown, "tex": latex}
 """The formats of the table of effects."""
 
@@ -94,8 +98,8 @@ def write_plots(
         files |= {f"{name}.{kind}": render(figure, kind) for kind in FORMATS if kind in formats}
     target = out or Path(sweep_dirs[0])
     written = _write(files, target)
-    if out is None and results.sweeps[0].kind == "sweep":
-        written += _show(figures, files, target / "tensorboard", notes)
+    if out is None and results.sweeps[0].kind == "sweep" and results.sweeps[0].base.get("tensorboard", True):
+        written += _show(results, choice, options, notes)
     table = _chosen(effects, results, choice, str)
     lines = (*plain(table), *table.notes)
     return Plots(tuple(written), lines, (*_state(results), *notes), bool(results.damaged))
@@ -204,13 +208,14 @@ def _write(files: Mapping[str, bytes], target: Path) -> list[Path]:
     return [target / name for name in files]
 
 
-def _show(
-    figures: Mapping[str, Figure], files: Mapping[str, bytes], view: Path, notes: list[str]
-) -> list[Path]:
-    """Put the figures into TensorBoard, which takes PNG, whatever is asked for."""
-    images = {name: files.get(f"{name}.png") or render(figure, "png") for name, figure in figures.items()}
+def _show(results: Results, choice: Choice, options: Options, notes: list[str]) -> list[Path]:
+    """Put the figure into the sweep's TensorBoard, as large as it shows images; the curves are there."""
+    view = sweep_board(results.sweeps[0].path)
+    figure, _ = draw_results(results, choice, replace(options, style="paper", size=CARD, caption=False))
     try:
-        show_images(view, images)
+        show_images(view, {"figure": render(figure, "png", dpi=CARD_DPI)})
+        if not any(view.glob(f"*{EXPERIMENT}")):  # a sweep of an earlier version
+            write_experiment(results.sweeps[0].path, results.sweeps[0].plan)
     except (StorageError, UsageError) as error:  # it is a view; the files are the result
         notes.append(f"tensorboard: {error}")
         return []

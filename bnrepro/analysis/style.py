@@ -94,7 +94,6 @@ RC: Any = {
     "svg.hashsalt": "bnrepro",
     "svg.fonttype": "none",  # text stays text: it can be searched and edited
     "pdf.fonttype": 42,  # TrueType, embedded: what journals ask for
-    "savefig.dpi": 200,
 }
 SCALED = ("font.size", "legend.fontsize", "lines.linewidth", "lines.markersize", "grid.linewidth")
 KEPT = ("backend", "backend_fallback", "interactive", "toolbar", "timezone")
@@ -136,10 +135,10 @@ def norm_styles(norms: Sequence[str]) -> dict[str, Style]:
     return {name: NORM_STYLES.get(name) or others[name] for name in norms}
 
 
-def render(figure: Figure, extension: str) -> bytes:
-    """The file's content. `extension` is one of `FORMATS`."""
+def render(figure: Figure, extension: str, dpi: float = 200) -> bytes:
+    """The file's content. `extension` is one of `FORMATS`; `dpi` counts for png."""
     buffer = io.BytesIO()
     with drawing():
-        figure.savefig(buffer, format=extension, metadata=INFORMATION[extension])
+        figure.savefig(buffer, format=extension, dpi=dpi, metadata=INFORMATION[extension])
     content = buffer.getvalue()
     return content.replace(*ELSEWHERE) if extension == "svg" else content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,12 +18,12 @@ from bnrepro.config.reference import changed_files, content_hashes
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.rundir import schema
+from bnrepro.rundir.boards import clear_board
 from bnrepro.rundir.files import (
     append,
     clear_unfinished,
     make_directory,
     remove,
-    storing,
     write_json,
     write_text,
 )
@@ -32,7 +31,7 @@ from bnrepro.rundir.reading import MIB, parse_json, read_json, read_text, read_y
 from bnrepro.rundir.result import ERROR, RESULT, is_over, read_result, result_head, write_result
 
 CONFIG, OVERRIDES, ENV = "config.yaml", "overrides.txt", "env.json"
-METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
+METRICS = "metrics.jsonl"
 CHECKPOINT, PROGRESS = "checkpoint.pt", "progress.json"
 CONFIG_BYTES, METRICS_BYTES, PROGRESS_BYTES = MIB // 4, 256 * MIB, MIB // 16
 Metrics = dict[str, Any]
@@ -163,10 +162,7 @@ class Record:
         self.metrics = list(metrics)
         if self.writes:
             write_text(self.metrics_file, metrics_text(self.metrics))
-            board = self.directory / TENSORBOARD
-            with storing(board):
-                if board.is_dir() and not board.is_symlink():
-                    shutil.rmtree(board)
+            clear_board(self.directory)
 
     def append(self, line: Metrics) -> None:
         """Add one evaluation to `metrics.jsonl`."""

@@ -10,12 +10,12 @@ from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
 from bnrepro.rundir import schema
+from bnrepro.rundir.boards import CELLS as CELLS
 from bnrepro.rundir.files import write_json
 from bnrepro.rundir.reading import MIB, read_json
 from bnrepro.sweep.axis import SCALES, Axis, cell_name, read_axis
 
 SWEEP = "sweep.json"
-CELLS = "cells"
 BATCH_SIZES, ANY_AXIS = 1, 2
 """Schemas: a grid over batch sizes, or over another key."""
 MOST_BYTES = 256 * MIB

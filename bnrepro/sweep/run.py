@@ -16,7 +16,8 @@ from bnrepro.rundir.files import clear_unfinished
 from bnrepro.rundir.lock import exclusive
 from bnrepro.rundir.record import CHECKPOINT
 from bnrepro.rundir.result import is_over, read_result, result_head
-from bnrepro.sweep.directory import write_sweep
+from bnrepro.rundir.tensorboard import write_experiment
+from bnrepro.sweep.directory import read_sweep, write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
 from bnrepro.sweep.lockstep import OFF, decide, in_groups, settle
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
@@ -78,6 +79,8 @@ def open_sweep(plan: Plan, directory: Path) -> Iterator[Found]:
     with exclusive(directory, "a sweep", plan.base.lock):
         clear_unfinished(directory)
         write_sweep(directory, sweep_json(plan))
+        if plan.base.tensorboard:
+            write_experiment(directory, read_sweep(directory))
         yield find_cells(plan, directory)
 
 

@@ -11,13 +11,14 @@ from typing import Any, Self
 
 import torch
 
+from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset, load_data
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.rundir.record import TENSORBOARD, Record, finished_result, metrics_text
+from bnrepro.rundir.record import Record, finished_result, metrics_text
 from bnrepro.rundir.run_error import evaluation_due, is_final
 from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
@@ -127,7 +128,7 @@ class Run:
 
     def __enter__(self) -> Self:
         if self.config.tensorboard and self.session.world.is_main:
-            self._boards.append(TensorBoard(self.record.directory / TENSORBOARD))
+            self._boards.append(TensorBoard(self.record.directory, self.trainer.sgd_batch_size))
         for board in self._boards:
             for line in (*self.record.metrics, *self.probing.lines):
                 board.evaluation(line)
@@ -191,7 +192,7 @@ class Run:
             return self.record.finish(failed_result(self.config, str(diverged), self.session.dataset.name))
         result = ended_result(self.session, self.position, self.record.metrics, diverged)
         for board in self._boards:
-            board.result(result, self.config.optimizer.base_lr)
+            board.result(result, to_dict(self.config))
         return self.record.finish(result)
 
     def _check_finite(self) -> None:
