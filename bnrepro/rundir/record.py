@@ -54,6 +54,7 @@ PROGRESS_FIELDS = {
     "epoch": schema.whole(1),
     "images_per_second": schema.number(),
 }
+ENV_FIELDS = {"factory_files": schema.optional(schema.group_of(schema.text()))}
 
 
 def finished_result(directory: Path, config: RunConfig) -> dict[str, Any] | None:
@@ -98,10 +99,12 @@ def _check_same_files(directory: Path, config: RunConfig) -> None:
     if not (now := content_hashes(config)):
         return
     try:
-        before = read_json(directory / ENV, CONFIG_BYTES).get("factory_files", {})
+        before = schema.check(directory / ENV, read_json(directory / ENV, CONFIG_BYTES), ENV_FIELDS)
     except FileNotFoundError:
         return
-    if changed := changed_files(before, now):
+    except Damaged as error:
+        raise Damaged(f"{error}; {_UNKNOWN}") from error
+    if changed := changed_files(before.get("factory_files", {}), now):
         raise UsageError(
             f"{directory}: was trained with another {', '.join(changed)}; choose another --out, or put its "
             "old content back"
@@ -148,8 +151,8 @@ class Record:
         write_json(self.directory / ENV, {**environment, "factory_files": content_hashes(self.config)})
 
     def say(self, line: str) -> None:
-        """One line for whoever looks at the run, from the process that writes."""
-        if self.writes:
+        """One line, unless it is empty, for whoever looks at the run; from the process that writes."""
+        if self.writes and line:
             print(f"bnrepro: {line}", file=sys.stderr, flush=True)
 
     def forget_checkpoint(self) -> None:

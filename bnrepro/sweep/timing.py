@@ -41,8 +41,10 @@ class Timing:
 
     def describe(self) -> str:
         """One line."""
+        share = (
+            f"; wall clock less evaluation: {self.overhead:.2f} × steps / jobs" if self.train_seconds else ""
+        )
         return (
             f"{clock(self.wall_seconds)} with {self.jobs} jobs; summed over the cells: training steps "
-            f"{clock(self.train_seconds)}, evaluation {clock(self.evaluation_seconds)}; wall clock less "
-            f"evaluation: {self.overhead:.2f} × steps / jobs"
+            f"{clock(self.train_seconds)}, evaluation {clock(self.evaluation_seconds)}{share}"
         )

@@ -108,12 +108,12 @@ class Run:
             record.forget_checkpoint()
         try:
             found = checkpoint.load(session, record) if resume else None
+            state, metrics, remark = found or (None, [], "")
         except Damaged as error:
-            record.say(f"{error}; the run starts again")
-            found = None
-        state, metrics = found or (None, [])
+            state, metrics, remark = None, [], f"{error}; the run starts again"
         position = session.restore(state) if state else Position()
         record.go_back(metrics)
+        record.say(remark)
         opened = cls(session, record, position, probing, stop, report)
         probing.go_back(opened.steps)
         return opened

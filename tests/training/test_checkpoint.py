@@ -62,6 +62,16 @@ def test_an_undamaged_one_is_continued_without_a_word(cut, whole, capfd):
     assert resumed(cut, whole, capfd) == ""
 
 
+def test_adams_is_continued_too(tmp_path, capfd):
+    adam = (*RUN, "optimizer=adam")
+    tiny_run(tmp_path / "whole", *adam)
+    tiny_run(tmp_path / "cut", *adam)
+    (tmp_path / "cut" / "result.json").unlink()
+    tiny_run(tmp_path / "cut", *adam)
+    assert record(tmp_path / "cut") == record(tmp_path / "whole")
+    assert "starts again" not in capfd.readouterr().err
+
+
 def test_one_of_an_older_version_is_continued(cut, whole, capfd):
     change(cut, lambda state: None)
     assert resumed(cut, whole, capfd) == ""
