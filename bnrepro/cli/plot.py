@@ -82,8 +82,8 @@ def plot(
         float | None,
         typer.Option(
             metavar="N",
-            help="The batch size to compare the others with.",
-            show_default="each norm's best of 16 and above",
+            help="The batch size, or other value, to compare the rest with.",
+            show_default="each norm's best, of batch sizes from 16 on",
             rich_help_panel=DRAWN,
         ),
     ] = None,

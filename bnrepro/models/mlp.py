@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bnrepro.config.ranges import Count, Positive, Range
 from bnrepro.models.initial import DEFAULT_GROUPS, Init, initialize_linear
 from bnrepro.models.registry import register
-from bnrepro.norms import NormLayers
+from bnrepro.norms import NormLayers, with_role
 
 ACTIVATIONS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU, "identity": nn.Identity}
 Activation = Literal["sigmoid", "tanh", "relu", "identity"]
@@ -25,7 +25,7 @@ class Hidden(nn.Module):
         super().__init__()
         self.linear = layers.linear(in_features, width)
         self.norm = layers.norm(width)
-        self.act = ACTIVATIONS[activation]()
+        self.act = with_role(ACTIVATIONS[activation](), "activation")
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

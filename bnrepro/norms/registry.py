@@ -180,8 +180,23 @@ def with_role(module: nn.Module, role: str) -> nn.Module:
 
 
 def role_of(module: nn.Module) -> str:
-    """What `NormLayers` made it for, `norm` or `activation`, also where it is the identity; else nothing."""
-    return getattr(module, "layer_role", "")
+    """`norm` or `activation`: what it was made for, also where it is the identity; PyTorch's own by class."""
+    return getattr(module, "layer_role", "") or next(
+        (role for role, classes in _OWN_ROLES.items() if isinstance(module, classes)), ""
+    )
+
+
+_OWN_ROLES = {
+    "norm": (
+        *(nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm),
+        *(nn.GroupNorm, nn.LayerNorm),
+    ),
+    "activation": (
+        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish),
+        *(nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softplus),
+    ),
+}
+"""Of networks that are not ours."""
 
 
 def fitting_groups(num_channels: int) -> int:

@@ -8,6 +8,7 @@ import pytest
 from tiny_runs import call
 
 from bnrepro.analysis import load_table
+from bnrepro.analysis.effects import find_effects
 from bnrepro.analysis.results import load_results
 
 RATES = (0.1, 0.2, 0.4, 0.8)
@@ -54,6 +55,16 @@ def test_the_figure_says_what_varies_and_what_does_not(path: Path, tmp_path: Pat
     assert "| norm | optimizer.base\\_lr |" in (tmp_path / "out" / "effects.md").read_text()
     assert ended.out.split("\n")[0].split()[:2] == ["norm", "optimizer.base_lr"]
     assert list(pd.read_csv(tmp_path / "out" / "effects.csv")["x"].unique()) == list(RATES)
+
+
+def test_the_baseline_is_the_best_value_however_small(path: Path) -> None:
+    """From 16 on is a rule for batch sizes: a rate of 0.1 may be the best."""
+    effects = find_effects(summary := load_results([path]).summary, "x")
+    for norm in ("bn", "gn"):
+        rows = summary[(summary["norm"] == norm) & (summary["statistics"] == "running")]
+        best = rows.loc[rows["mean"].idxmin(), "x"]
+        mine = effects[(effects["norm"] == norm) & (effects["statistics"] == "running")]
+        assert set(mine["baseline"]) == {best}
 
 
 def test_sweeps_over_different_keys_are_not_drawn_together(path: Path, sweep, tmp_path: Path) -> None:

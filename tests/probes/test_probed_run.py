@@ -5,8 +5,10 @@ import json
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import TINY, call, tiny_config, tiny_run
+from torch import nn
 
 from bnrepro.config.errors import UsageError
+from bnrepro.norms import role_of
 from bnrepro.probes import PROBES, Probe
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import run
@@ -102,3 +104,13 @@ def test_what_cannot_be_is_refused_in_a_line(tmp_path, override, says):
     assert refused.code == 2
     assert says in refused.err
     assert not (tmp_path / "sweep").exists()
+
+
+def test_layers_of_a_network_that_is_not_ours_are_found(tmp_path):
+    """PyTorch's own norms and activations, by their classes."""
+    tiny_run(tmp_path, "model=mlp", "model.activation=identity", "probes=[inputs]", "probe_steps=[0]")
+    (line,) = probed(tmp_path)
+    assert list(line["inputs"]["activations"]) == [f"hidden.{i}.act" for i in range(3)]
+    assert [role_of(layer) for layer in (nn.BatchNorm2d(4), nn.GELU(), nn.Linear(2, 2), nn.Identity())] == [
+        *("norm", "activation", "", "")
+    ]

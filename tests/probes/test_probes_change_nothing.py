@@ -35,6 +35,12 @@ def test_every_number_is_the_same_bit_for_bit_under_every_norm(tmp_path, monkeyp
     assert_nothing_changes(tmp_path, f"norm={norm}")
 
 
+@pytest.mark.parametrize("model", ["model=mlp", "model=lstm"])
+def test_nor_in_networks_that_draw_or_have_norms_by_time_step(tmp_path, model):
+    dropout = ("model.dropout=0.2",) if model == "model=mlp" else ()
+    assert_nothing_changes(tmp_path, model, *dropout, "norm=bn")
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_nor_does_a_step_that_is_a_cuda_graph(tmp_path, norm):
