@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,11 +19,13 @@ from bnrepro.config.errors import UsageError, one_line, shortened, shown
 from bnrepro.config.files import choices, find_file, groups, read_config_file
 from bnrepro.config.overrides import Change, Choice, apply, parse, quoted
 from bnrepro.config.paths import config_directory
-from bnrepro.config.schema import RunConfig
+from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.config.validate import validate
 
 OPEN_GROUPS = {"norm": ("name", "label", "factory"), "model": ("name", "zero_init_last", "factory")}
 """Groups whose further keys are keyword arguments of a factory, and the keys that are not."""
+DATA_KEYS = tuple(field.name for field in dataclasses.fields(DataConfig) if field.name != "options")
+"""Of a data set with a factory, further keys are its keyword arguments; others have none."""
 MAY_BE_NULL = ("experiment",)
 LONGEST_LINE = 300
 """Characters of a message about an override."""
@@ -81,6 +84,9 @@ def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]
     values = _resolved(values)
     for group in reference.GROUPS:
         _locate_factory(group, values.get(group), names, config_dir)
+    data = values.get("data")
+    if isinstance(data, Mapping) and data.get("factory") is not None:
+        values["data"] = _split_options("data", data, DATA_KEYS, _template("data", names, config_dir))
     for group, fixed in OPEN_GROUPS.items():
         values[group] = _split_options(group, values.get(group), fixed, _template(group, names, config_dir))
     if isinstance(values.get("launcher"), Mapping):  # whose values its own module checks
@@ -94,8 +100,9 @@ def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]
 
 
 def _name_own_choices(values: dict[str, Any], names: Mapping[str, Any]) -> None:
-    """A user's own norm or model needs no more than its factory: the file's name is its name."""
-    for group, defaults in (("norm", {}), ("model", {"zero_init_last": False})):
+    """What is the user's own needs no more than its factory: the file's name is its name."""
+    every_set = read_config_file(config_directory() / "data" / "_base.yaml").values
+    for group, defaults in (("norm", {}), ("model", {"zero_init_last": False}), ("data", every_set)):
         own = values.get(group)
         if isinstance(own, dict) and own.get("factory") is not None:
             values[group] = {"name": names.get(group), **defaults, **own}

@@ -59,13 +59,14 @@ def read_config_file(path: Path) -> ConfigFile:
     if not isinstance(values, dict):
         raise UsageError(f"{path}: must hold keys and values")
     for part in reversed(_beside(values.pop("defaults", None))):
-        below = read_config_file(path.with_name(f"{part}.yaml"))
+        beside, ours = path.with_name(f"{part}.yaml"), config_directory() / path.parent.name / f"{part}.yaml"
+        below = read_config_file(beside if beside.is_file() else ours)
         values, comments = below.values | values, below.comments | comments
     return ConfigFile(tuple(_header(text)), values, comments)
 
 
 def _beside(defaults: Any) -> list[str]:
-    """The files of the same folder in a defaults list."""
+    """The files of the same folder, or group, in a defaults list."""
     names = [name for name in defaults if isinstance(name, str)] if isinstance(defaults, list) else []
     return [name for name in names if name != "_self_"]
 

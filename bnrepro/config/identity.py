@@ -34,6 +34,8 @@ _HARMLESS = tuple(f"{part}." for part in CANNOT_CHANGE_A_NUMBER)
 
 CAME_LATER: dict[str, tuple[Any, ...]] = {
     "data.stream": (None,),
+    "data.factory": (None,),
+    "data.options": (None,),
     "data.test_images": (None, 360),  # 360: of digits, the only set that has a number here
     "data.task": ("classes",),
     "optimizer.beta2": (None,),

@@ -61,6 +61,10 @@ class DataConfig:
     """Size of the test set, of data sets whose source has no split; None: the source's own test set."""
     max_pixels: int = 178_956_970
     """Images of more pixels are refused: decoding one may need more memory than there is."""
+    factory: str | None = None
+    """`module:callable` or `file.py:callable` of a data set outside the package (`bnrepro.data.own`)."""
+    options: Mapping[str, Any] | None = field(default=None, hash=False)
+    """Keyword arguments of that factory."""
     stream: StreamConfig | None = None
     """Only of data sets that are streamed."""
 

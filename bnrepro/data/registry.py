@@ -1,15 +1,13 @@
 """What a data set is to the rest of the program, and the data sets by name.
 
-A loader is a callable `load(config: DataConfig) -> Dataset`. `load_data` takes the subset that the config
-asks for.
+A loader is a callable `load(config: DataConfig) -> Dataset`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import torch
@@ -19,7 +17,6 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.registry import Registry
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.feed import Feed
-from bnrepro.data.subset import balanced_subset
 
 
 class Images(Protocol):
@@ -74,22 +71,6 @@ Loader = Callable[[DataConfig], Dataset]
 DATA = Registry[Loader]("data")
 """Every data set of the package by the name that configs and the command line use."""
 register = DATA.register
-
-
-@lru_cache(maxsize=4)
-def load_data(config: DataConfig) -> Dataset:
-    """The data set that `config` describes, its training set cut to `config.train_subset`.
-
-    Kept per process: the next cell of a sweep in the same worker costs nothing. Files that change under
-    a running process are seen by the next one. Raises `UsageError` for what the user can repair.
-    """
-    dataset = DATA.find(config.name)(config)
-    if config.task == "parity":
-        dataset = dataset.parity()
-    if config.train_subset is None:
-        return dataset
-    indices = balanced_subset(dataset.train.labels, config.train_subset, config.subset_seed)
-    return replace(dataset, train=dataset.train.take(indices))
 
 
 _GIVEN = {

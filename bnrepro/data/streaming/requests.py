@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from torch import Tensor
+
+from bnrepro.data.streaming.decoder import Decoder
 
 UNIT = 32
 """Images that a reader is asked for at once: large enough to pay for the way, small enough to share out."""
@@ -32,6 +34,29 @@ class Request:
             uniform = None if self.uniform is None else self.uniform[part]
             is_last = start + UNIT >= len(self.indices)
             yield replace(self, indices=self.indices[part], uniform=uniform, is_last=is_last)
+
+
+class StreamSplit(Protocol):
+    """One side of a data set whose images are read while training."""
+
+    @property
+    def labels(self) -> Tensor:
+        """`(N,)` int64."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Tensor) -> Self:
+        """The images with these indices, in this order."""
+        ...
+
+    def crop(self, index: int, uniform: np.ndarray | None, decoder: Decoder) -> Tensor:
+        """What a network sees of an image, `(3, crop_size, crop_size)` uint8.
+
+        `uniform`: as in `Decoder.train_crop`; None: as in evaluation. Raises `UsageError` naming what cannot
+        be read.
+        """
+        ...
 
 
 class Reader(Protocol):
