@@ -15,7 +15,7 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.files import clear_unfinished
 from bnrepro.rundir.lock import exclusive
 from bnrepro.rundir.record import CHECKPOINT
-from bnrepro.rundir.result import is_over, read_result, result_head
+from bnrepro.rundir.result import is_over, read_result
 from bnrepro.rundir.tensorboard import write_experiment
 from bnrepro.sweep.directory import read_sweep, write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
@@ -59,7 +59,7 @@ def find_cells(plan: Plan, directory: Path) -> Found:
     found = Found({}, {}, [])
     for cell in plan.cells:
         try:
-            result = read_result(cell.directory(directory), result_head(cell.config))
+            result = read_result(cell.directory(directory), cell.identity)
         except Damaged as error:
             found.refused[cell.id] = failed_result(cell.config, str(error))
             continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from bnrepro.config.errors import Damaged
 from bnrepro.rundir.record import METRICS, read_metrics, read_progress
-from bnrepro.rundir.result import read_result, result_head
+from bnrepro.rundir.result import read_result
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.slurm.states import slurm_status
 from bnrepro.sweep.status import CellStatus
@@ -46,7 +46,7 @@ def _results(cells: dict[str, Cell], directory: Path) -> dict[str, dict[str, Any
     found = {}
     for name, cell in cells.items():
         with suppress(Damaged):  # its state says so
-            result = read_result(cell.directory(directory), result_head(cell.config))
+            result = read_result(cell.directory(directory), cell.identity)
             if result is not None:
                 found[name] = result
     return found
