@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 import bnrepro
-from bnrepro.cli import bench, cancel, data, diagnose, listing, plot, show_config, status, sweep, train
+from bnrepro.cli import (
+    bench,
+    cancel,
+    claims,
+    data,
+    diagnose,
+    listing,
+    plot,
+    show_config,
+    status,
+    sweep,
+    train,
+)
 from bnrepro.cli.ending import Program, run
 
 app = typer.Typer(
@@ -29,6 +41,7 @@ app.command("plot")(plot.plot)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
 app.command("bench")(bench.bench)
+app.command("claims")(claims.claims)
 app.command("list")(listing.list_choices)
 app.command("diagnose")(diagnose.diagnose)
 app.command("show-config")(show_config.show_config)

@@ -1,0 +1,52 @@
+"""What the claims' figures have in common: panels side by side, a norm's colour, a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bnrepro.analysis.style import RC, norm_styles
+from bnrepro.config.labels import packaged_label
+
+PANEL_WIDTH, HEIGHT = 4.4, 3.8  # inches
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel, which knows the norms' colours."""
+
+    ax: Axes
+
+    def line(
+        self, norm: str, x: Sequence[float], y: Sequence[float], *, label: str | None = None, **shape: Any
+    ) -> None:
+        """A thin line in the norm's colour; with a label it is in the legend."""
+        style = norm_styles([norm])[norm]
+        known = {"color": style.color, "linestyle": style.line, "linewidth": 1.1, **shape}
+        self.ax.plot(x, y, label=label, **known)
+
+    def labels(self, x: str, y: str) -> None:
+        self.ax.set_xlabel(x)
+        self.ax.set_ylabel(y)
+
+
+def panels(drawn: Sequence[Callable[[Panel], None]], title: str) -> Figure:
+    """A panel for each of `drawn`, and one title."""
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(PANEL_WIDTH * len(drawn), HEIGHT), layout="constrained")
+        for ax, draw in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
+            draw(Panel(ax))
+            if ax.get_legend_handles_labels()[0]:
+                ax.legend()
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def reader_name(norm: str) -> str:
+    """`Batch norm`, `No norm`."""
+    return {"none": "No norm"}.get(norm) or packaged_label(norm) or norm
