@@ -38,7 +38,7 @@ def old_plan() -> Plan:
 
 
 def test_a_sweep_over_batch_sizes_is_written_as_ever():
-    """Byte for byte, apart from keys that the config has got since, and what cannot change a number."""
+    """Byte for byte, apart from keys that came since, and what cannot change a number."""
     old, new = json.loads(OLD.read_text()), sweep_json(old_plan())
     known = flatten(old["base"])
 
@@ -53,6 +53,7 @@ def test_a_sweep_over_batch_sizes_is_written_as_ever():
         return kept
 
     new["base"] = without_newer(new["base"])
+    assert new.pop("norm_labels")["bn"] == "Batch norm"
     # the experiment is another one by now, and the plan is given what it was
     new["overrides"] = old["overrides"]
     assert json.dumps(new, indent=2, ensure_ascii=False) + "\n" == OLD.read_text()
