@@ -32,7 +32,7 @@ def parse_lockstep(text: str) -> int | None:
     return int(text)
 
 
-def settle(directory: Path, decided: dict[str, int]) -> dict[str, int]:
+def keep_decision(directory: Path, decided: dict[str, int]) -> dict[str, int]:
     """Write what was decided into `sweep.json`, where it is kept."""
     write_json(directory / SWEEP, {**read_sweep(directory), "lockstep": decided})
     return decided

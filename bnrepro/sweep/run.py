@@ -19,7 +19,7 @@ from bnrepro.rundir.result import is_over, read_result
 from bnrepro.rundir.tensorboard import write_experiment
 from bnrepro.sweep.directory import read_sweep, write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
-from bnrepro.sweep.lockstep import OFF, decide, in_groups, settle
+from bnrepro.sweep.lockstep import OFF, decide, in_groups, keep_decision
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
 from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
@@ -99,7 +99,7 @@ def run_sweep(
     with open_sweep(plan, directory) as found:
         _refuse_queued(directory)
         done, todo = found.done, found.todo
-        decided = settle(directory, decide(plan, directory, lockstep, done, say))
+        decided = keep_decision(directory, decide(plan, directory, lockstep, done, say))
         groups = in_groups(todo, decided)
         number = jobs or default_jobs(plan.base)
         fresh = not any((cell.directory(directory) / CHECKPOINT).exists() for cell in todo)

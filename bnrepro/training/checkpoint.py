@@ -20,7 +20,7 @@ from bnrepro.config.errors import Damaged
 from bnrepro.config.identity import config_hash
 from bnrepro.norms.batch_statistics import buffers_of_kind
 from bnrepro.rundir import schema
-from bnrepro.rundir.files import write_bytes
+from bnrepro.rundir.files import replace_file
 from bnrepro.rundir.reading import open_regular
 from bnrepro.rundir.record import CHECKPOINT, Metrics, Record, parse_metrics, read_metrics
 from bnrepro.rundir.run_error import evaluated_epochs
@@ -44,7 +44,7 @@ def save(directory: Path, state: Mapping[str, Any]) -> None:
     own = _own(state)
     file = io.BytesIO()
     torch.save({**own, CHECKSUM: checksum(own)}, file)
-    write_bytes(directory / CHECKPOINT, file.getvalue())
+    replace_file(directory / CHECKPOINT, lambda target: target.write(file.getbuffer()))
 
 
 def load(session: Session, record: Record) -> tuple[dict[str, Any], list[Metrics], str] | None:

@@ -12,7 +12,7 @@ from tiny_runs import call
 
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.directory import write_sweep
-from bnrepro.sweep.lockstep import decide, in_groups, settle
+from bnrepro.sweep.lockstep import decide, in_groups, keep_decision
 from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
 from bnrepro.sweep.run import find_cells
 from bnrepro.sweep.view import View
@@ -87,7 +87,7 @@ def test_resuming_finds_what_is_finished(sweeps: list[Sweep]) -> None:
         done = find_cells(sweep.plan, sweep.directory).done
         assert len(done) == sweep.cells
         decided = decide(sweep.plan, sweep.directory, None, done, print)
-        groups = in_groups(sweep.plan.cells, settle(sweep.directory, decided))
+        groups = in_groups(sweep.plan.cells, keep_decision(sweep.directory, decided))
         assert len(longest_first(groups)) == sweep.cells
 
     assert_linear(resume, sweeps)
