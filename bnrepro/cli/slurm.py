@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.errors import UsageError, check_choice, one_line
 
 if TYPE_CHECKING:
     from bnrepro.data import Dataset
@@ -100,6 +100,8 @@ def _describe(submission: Submission) -> None:
 
 
 def _follow(plan: Plan, directory: Path, jobs: int) -> None:
+    from bnrepro.rundir.result import failure
+    from bnrepro.sweep.directory import CELLS
     from bnrepro.sweep.slurm.follow import follow
 
     try:
@@ -112,8 +114,9 @@ def _follow(plan: Plan, directory: Path, jobs: int) -> None:
     typer.echo(", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
     for cell, result in results.items():
         if result["status"] == "failed":
-            typer.echo(f"failed: {cell}: {result['message']}", err=True)
+            message = failure(directory / CELLS / cell, result["message"])
+            typer.echo(one_line(f"failed: {cell}: {message}"), err=True)
     for status in left:
-        typer.echo(f"{status.state}: {status.id}: {status.message}", err=True)
+        typer.echo(one_line(f"{status.state}: {status.id}: {status.message}"), err=True)
     if left or counts["failed"]:
         raise typer.Exit(1)
