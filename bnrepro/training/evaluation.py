@@ -55,7 +55,7 @@ class Evaluator:
                     errors[statistic] = self._error(self._fixed_batches())
             else:
                 with using_batch_statistics(self.model):
-                    errors[statistic] = self._error(self._shuffled_groups())
+                    errors[statistic] = self._error(self.shuffled_groups())
         self.model.train()
         return errors, moments
 
@@ -85,7 +85,7 @@ class Evaluator:
         for x, y in self.test.test_batches(parts):
             yield x, y, len(y)
 
-    def _shuffled_groups(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+    def shuffled_groups(self) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Groups in one shuffled order. The last one is filled up from its start; those do not count."""
         images = len(self.test)
         order = evaluation_order(images)

@@ -61,7 +61,7 @@ def test_statistics_batch_take_groups_of_the_normalization_batch_from_one_shuffl
     )
     session = Session.prepare(session.config, replace(session.dataset, test=test), CPU)
     labels, counted = [], 0
-    for x, y, count in session.evaluator._shuffled_groups():
+    for x, y, count in session.evaluator.shuffled_groups():
         assert len(x) % 16 == 0
         labels.append(y[:count])
         counted += count
