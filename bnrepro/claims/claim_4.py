@@ -81,7 +81,7 @@ def draw(tables: Tables) -> Figure:
         panel.ax.set_xscale("log")
         panel.ax.set_xlim(1e-17, 1)
         panel.labels(
-            "largest change of an image's outputs with other\\nimages beside it (standard deviations)", ""
+            "largest change of an image's outputs with other\nimages beside it (standard deviations)", ""
         )
 
     return panels([bars], "Evaluation does not see the batch")

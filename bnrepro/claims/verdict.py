@@ -52,6 +52,11 @@ def below(
     return judged(name, rule, verdict, interval, unit)
 
 
+def verdict_above(interval: Interval, bound: float) -> str:
+    """Does the whole interval lie above or below the bound?"""
+    return _verdict(interval.low > bound, interval.high < bound)
+
+
 def judged(name: str, criterion: str, verdict: str, interval: Interval, unit: str = "") -> Part:
     """A part whose verdict rests on one interval."""
     numbers = {key: _finite(value) for key, value in vars(interval).items()}
