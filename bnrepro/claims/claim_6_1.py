@@ -118,7 +118,7 @@ CLAIM = register(
         "the variance is 0 and batch norm cannot work (source, section 6.1). The default sweep of digits: "
         "ResNet-8 whose last stage has 1×1 pixels, 64 images behind every step."
     ),
-    published="Wu & He 2018, Fig. 1 (ResNet-50, ImageNet): 23.6 % at 32 images per worker, 24.8 at 8, 34.7 at 2.",
+    published="Wu & He 2018, Fig. 1 (ImageNet): 23.6 % at 32 images per worker, 24.8 at 8, 34.7 at 2.",
     rounds=(experiments,),
     judge=judge,
     draw=draw,
