@@ -96,7 +96,7 @@ class NormConfig:
 @dataclass(frozen=True)
 class ProtocolConfig:
     name: str
-    """`coupled`, `workers` or `fixed_sgd` (DESIGN: the words)."""
+    """`coupled`, `workers` or `fixed_sgd` (`bnrepro/README.md`, the words)."""
     workers: int
     sgd_batch_size: int | None
     """Only `fixed_sgd`: images behind one optimizer step, whatever the batch size."""

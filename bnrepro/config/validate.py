@@ -11,7 +11,7 @@ from bnrepro.config.errors import UsageError, check_choice, shown
 from bnrepro.config.schema import OptimizerConfig, RunConfig, StreamConfig
 
 STATISTICS = ("running", "precise", "batch")
-"""What batch norm may use at evaluation (DESIGN: the words)."""
+"""What batch norm may use at evaluation (`bnrepro/README.md`, the words)."""
 AUGMENTATIONS = ("none", "crop", "crop_flip")
 PROTOCOLS = ("coupled", "workers", "fixed_sgd")
 MOST = 2**31 - 1
