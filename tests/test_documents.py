@@ -1,4 +1,4 @@
-"""A newcomer would type what the README says in vain; a maintainer would look for a file that is not there."""
+"""A newcomer would type what the README says in vain; a maintainer would look for what is not there."""
 
 from __future__ import annotations
 
