@@ -12,6 +12,7 @@ import typer
 
 from bnrepro.cli.arguments import ConfigDir
 from bnrepro.cli.completion import about, words
+from bnrepro.config.architectures import ARCHITECTURES
 from bnrepro.config.errors import UsageError, shown
 
 GROUPS = {"norms": "norm", "models": "model", "data": "data", "experiments": "experiment"}
@@ -46,6 +47,8 @@ def _choices(group: str, config_dir: Path | None) -> Iterator[tuple[str, str]]:
 
     for name in choices(group, config_dir):
         yield name, about(group, name, config_dir)
+        if (group, name) == ("model", "torchvision"):
+            yield from ((name, f"model.arch={arch}") for arch in ARCHITECTURES)
 
 
 def _references() -> Iterator[tuple[str, str]]:

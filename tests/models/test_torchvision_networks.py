@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from bnrepro.config.architectures import ARCHITECTURES
 from bnrepro.config.errors import UsageError
 from bnrepro.models import build_model
-from bnrepro.models.torchvision_networks import ARCHITECTURES, SETTINGS
+from bnrepro.models.torchvision_networks import SETTINGS
 from bnrepro.norms import convert
 
 SMALLEST = {"inception_v3": 75, "maxvit_t": 224}
