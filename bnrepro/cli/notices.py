@@ -1,4 +1,4 @@
-"""What several commands have to tell."""
+"""What several commands say of their data."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def load_imagenet(config: DataConfig) -> Dataset:
     listing = _listing(config)
     if other := [name for name in listing.classes if not WORDNET_ID.fullmatch(name)]:
         raise UsageError(
-            f"data.root: {listing.train.root}/train/{other[0]} is no WordNet id, as n01440764; use "
+            f"data.root: {listing.train.root}/train/{other[0]} is not a WordNet id, as n01440764; use "
             "data=image_stream for other images"
         )
     count = len(listing.classes)

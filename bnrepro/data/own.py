@@ -29,7 +29,7 @@ from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import FORMAT, Chunk, Source, cached, check_budget
 from bnrepro.data.decode import progress_line
 from bnrepro.data.items import Item, Items, Unreadable, in_a_line
-from bnrepro.data.registry import Dataset, refuse_keys
+from bnrepro.data.registry import DATA, Dataset, refuse_keys
 from bnrepro.data.resident import ResidentDataset
 from bnrepro.data.streaming.dataset import MEAN, STD, StreamedDataset
 from bnrepro.data.streaming.item_split import item_split
@@ -47,6 +47,11 @@ def load_own(config: DataConfig) -> Dataset:
 
     Raises `UsageError` naming the image for whatever cannot be used.
     """
+    if config.name in DATA:  # its label would be on the user's images
+        raise UsageError(
+            f"data.factory={config.factory}: on top of data={config.name}; give it a YAML of its own under "
+            "--config-dir, as data/mine.yaml with `factory: my_data.py:make`, and data=mine"
+        )
     made = _made(config)
     if isinstance(made, Dataset):
         return made

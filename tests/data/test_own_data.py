@@ -216,6 +216,14 @@ def test_broken_images_are_left_out_by_name(own):
     assert "train[5] cannot be read" in refused(own, code)
 
 
+def test_a_factory_on_top_of_another_data_set_is_refused(own):
+    """Figures would call the user's images digits."""
+    own(PAIRS)
+    config = compose_config([f"data.factory={own.folder}/data/set0.py:make"]).data
+    with pytest.raises(UsageError, match=r"on top of data=digits; give it a YAML of its own"):
+        load_data(config)
+
+
 def test_an_option_that_the_factory_does_not_take_is_refused(own):
     with pytest.raises(UsageError, match=r"data.lvel: no such key; did you mean level"):
         own(PAIRS, yaml="lvel: 1")

@@ -114,7 +114,7 @@ def resized_shape(height: int, width: int, shorter: int) -> tuple[int, int]:
 
 
 def jpeg_shape(data: bytes) -> tuple[int, int] | None:
-    """Height and width from a JPEG's header; None where it is no JPEG or none that is known."""
+    """Height and width from a JPEG's header; None where it is not a JPEG, or not one that is known."""
     if not data.startswith(JPEG):
         return None
     position = len(JPEG)

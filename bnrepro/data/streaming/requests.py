@@ -65,7 +65,7 @@ class Reader(Protocol):
     def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         """For each request `(n, 3, crop_size, crop_size)` uint8, on any device.
 
-        Good until the next is asked for. Raises `UsageError` naming a file that is no whole image.
+        Good until the next is asked for. Raises `UsageError` naming a file that is not a whole image.
         """
         ...
 
