@@ -17,8 +17,9 @@ SIDE, PER_CLASS, CLASSES = 32, 8, ("dark", "light")
 IMAGES = PER_CLASS * len(CLASSES)
 """On each side."""
 SIDES = ("train", "val")
-ODD_EXIF = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 0x8769, 7, 3, 2**31)
-ODD_EXIF += struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + b"\0\0\0\0"
+# a camera's model as a fraction, and orientation 6: Pillow's exif_transpose raises on it
+ODD_EXIF = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + struct.pack("<HHII", 0x0110, 5, 8, 17)
+ODD_EXIF += struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0) + bytes(4) + bytes(range(64))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 import importlib
 import pkgutil
 
-from bnrepro.data.load import load_data
-from bnrepro.data.registry import DATA, Dataset, register
+from bnrepro.data.registry import DATA, Dataset, load_data, register
 from bnrepro.data.resident import ResidentDataset, Split
 
 for _module in pkgutil.iter_modules(__path__):

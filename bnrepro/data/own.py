@@ -29,7 +29,7 @@ from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import FORMAT, Chunk, Source, cached, check_budget
 from bnrepro.data.decode import progress_line
 from bnrepro.data.items import Item, Items, Unreadable, in_a_line
-from bnrepro.data.registry import DATA, Dataset, refuse_keys
+from bnrepro.data.registry import DATA, OWN, Dataset, refuse_keys, register
 from bnrepro.data.resident import ResidentDataset
 from bnrepro.data.streaming.dataset import MEAN, STD, StreamedDataset
 from bnrepro.data.streaming.item_split import item_split
@@ -42,16 +42,16 @@ BLOCK = 256
 """Images that are written to the cache at once."""
 
 
+@register(OWN)
 def load_own(config: DataConfig) -> Dataset:
     """What `data.factory` returns: decoded once into the cache, or read while training (`data.stream`).
 
     Raises `UsageError` naming the image for whatever cannot be used.
     """
-    if config.name in DATA:  # its label would be on the user's images
-        raise UsageError(
-            f"data.factory={config.factory}: on top of data={config.name}; give it a YAML of its own under "
-            "--config-dir, as data/mine.yaml with `factory: my_data.py:make`, and data=mine"
-        )
+    if config.factory is None:
+        raise UsageError("data.factory=null: data=own needs one, as data.factory=my_data.py:make")
+    if config.name != OWN and config.name in DATA:  # its label would be on the user's images
+        raise UsageError(f"data.factory={config.factory}: is on top of data={config.name}; give data=own")
     made = _made(config)
     if isinstance(made, Dataset):
         return made
@@ -60,7 +60,7 @@ def load_own(config: DataConfig) -> Dataset:
     if config.stream is not None:
         sides = item_split(train), item_split(test)
         highest = max(int(side.labels.max()) for side in sides)
-        return StreamedDataset(config.name, _classes(train, highest), *sides, MEAN, STD)
+        return StreamedDataset(_label(config), _classes(train, highest), *sides, MEAN, STD)
     stored = cached(config, _key(config, (train, test)), lambda: _Reader(config, train, test).source())
     if stored.same_images:
         raise UsageError(f"{train.where}: training and test images are the same; evaluate on other images")
@@ -68,8 +68,20 @@ def load_own(config: DataConfig) -> Dataset:
         raise _corrupt(train, *next(iter(stored.skipped.items())))
     check_budget(config, len(stored.train) + len(stored.test), stored.train.images.shape[1:])
     return ResidentDataset(
-        config.name, stored.classes, stored.train, stored.test, stored.mean, stored.std, tuple(stored.skipped)
+        _label(config),
+        stored.classes,
+        stored.train,
+        stored.test,
+        stored.mean,
+        stored.std,
+        tuple(stored.skipped),
     )
+
+
+def _label(config: DataConfig) -> str:
+    """The name of its YAML; without one of its own, the factory's."""
+    assert config.factory is not None
+    return config.name if config.name != OWN else Path(config.factory).name.replace(".py:", ".")
 
 
 def _made(config: DataConfig) -> Any:

@@ -1,13 +1,15 @@
 """What a data set is to the rest of the program, and the data sets by name.
 
-A loader is a callable `load(config: DataConfig) -> Dataset`.
+A loader is a callable `load(config: DataConfig) -> Dataset`. `load_data` takes the subset that the config
+asks for.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Protocol, Self
 
 import torch
@@ -17,6 +19,7 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.registry import Registry
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.feed import Feed
+from bnrepro.data.subset import balanced_subset
 
 
 class Images(Protocol):
@@ -71,6 +74,26 @@ Loader = Callable[[DataConfig], Dataset]
 DATA = Registry[Loader]("data")
 """Every data set of the package by the name that configs and the command line use."""
 register = DATA.register
+
+
+OWN = "own"
+"""The data set that `data.factory` makes, whatever its YAML is called."""
+
+
+@lru_cache(maxsize=4)
+def load_data(config: DataConfig) -> Dataset:
+    """The data set that `config` describes, its training set cut to `config.train_subset`.
+
+    Kept per process: the next cell of a sweep in the same worker costs nothing. Files that change under
+    a running process are seen by the next one. Raises `UsageError` for what the user can repair.
+    """
+    dataset = DATA.find(config.name if config.factory is None else OWN)(config)
+    if config.task == "parity":
+        dataset = dataset.parity()
+    if config.train_subset is None:
+        return dataset
+    indices = balanced_subset(dataset.train.labels, config.train_subset, config.subset_seed)
+    return replace(dataset, train=dataset.train.take(indices))
 
 
 _GIVEN = {

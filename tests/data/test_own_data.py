@@ -219,9 +219,16 @@ def test_broken_images_are_left_out_by_name(own):
 def test_a_factory_on_top_of_another_data_set_is_refused(own):
     """Figures would call the user's images digits."""
     own(PAIRS)
-    config = compose_config([f"data.factory={own.folder}/data/set0.py:make"]).data
-    with pytest.raises(UsageError, match=r"on top of data=digits; give it a YAML of its own"):
-        load_data(config)
+    factory = f"data.factory={own.folder}/data/set0.py:make"
+    with pytest.raises(UsageError, match=r"is on top of data=digits; give data=own"):
+        load_data(compose_config([factory]).data)
+    config = compose_config(["data=own", factory, f"data.cache_dir={own.folder}/cache"]).data
+    assert load_data(config).name == "set0.make"
+
+
+def test_no_factory_is_said(own):
+    with pytest.raises(UsageError, match=r"data.factory=null: .*my_data.py:make"):
+        load_data(compose_config(["data=own"]).data)
 
 
 def test_an_option_that_the_factory_does_not_take_is_refused(own):
