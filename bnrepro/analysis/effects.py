@@ -74,7 +74,8 @@ def find_effects(summary: pd.DataFrame, x: str = "batch_size", baseline: float |
     `baseline_…` to the same norm, statistics and sweep at the baseline, `gn_…` to group norm at the same
     `x`; `…_low` and `…_high` are a 95 % Welch interval, `…_p_holm` is corrected over the norm's rows.
     `baseline`: the x to compare with, where a norm has it; None: each norm's best, of batch sizes its best
-    from 16 on, or its largest. A norm that was trained once for all x has no difference to itself.
+    from 16 on, or its largest; that is chosen by the same runs, which makes it look a little too good. A
+    norm that was trained once for all x has no difference to itself.
     """
     families = [name for name in ("variant", "norm", "statistics") if name in summary]
     parts = []

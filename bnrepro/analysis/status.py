@@ -21,9 +21,8 @@ def directory_status(directory: Path) -> tuple[list[CellStatus], str]:
     if sweep.kind == "sweep":
         return slurm_status(directory)
     rows = {row["id"]: row for row in kept.read_rows(directory, sweep.cells)}
-    return [
-        _status(cell, rows.get(cell["id"])) for cell in sweep.cells
-    ], f"from {directory / kept.TABLE} alone"
+    cells = [_status(cell, rows.get(cell["id"])) for cell in sweep.cells]
+    return cells, f"from {directory / kept.TABLE} alone"
 
 
 def _status(cell: Mapping[str, Any], row: Mapping[str, Any] | None) -> CellStatus:
