@@ -72,10 +72,12 @@ def diagnose(
     """For each batch norm, in the model's order: how noisy its statistics are over n images, from one pass.
 
     The noise is that of `spread_mean` and `spread_var` in `metrics.jsonl`. Every layer normalizes with the
-    whole batch's own statistics meanwhile and each batch is cut into groups of n images, for every n of
-    `sizes` (powers of two up to the first batch's size). The images must come in random order. It needs no
-    training: what is looked at is the network as it is. A network that trains with n images also passes the
-    noise of its first layers on to its last ones, which is not in it.
+    whole batch's own statistics meanwhile, and each batch is cut into groups of n images, for every n of
+    `sizes` (powers of two up to the first batch's size). The images must come in random order.
+
+    Nothing is trained: it is of the network as it is. The first layer's noise is what training with n images
+    has. That of later layers is an upper bound in practice: where the layers before them normalize with n
+    images too, they take away what the images of a group have in common (measured in norms/README.md).
 
     Raises `UsageError` for a model without batch norm, or where there is no batch.
     """
