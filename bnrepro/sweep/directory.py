@@ -126,9 +126,10 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
     if "axis" in new:
         axes["axis"] = {**new["axis"], "values": _union(new["axis"]["values"], old["axis"]["values"])}
     options = {**known, **new["norm_options"]}
-    labels = {**old.get("norm_labels", {}), **new["norm_labels"]}
+    labels = {**old.get("norm_labels", {}), **new.get("norm_labels", {})}
+    labelled = {"norm_labels": labels} if labels else {}
     lockstep = {"lockstep": old["lockstep"]} if "lockstep" in old else {}
-    return {**new, **axes, **lockstep, "norm_options": options, "norm_labels": labels, "cells": cells}
+    return {**new, **axes, **labelled, **lockstep, "norm_options": options, "cells": cells}
 
 
 def _refuse_other_axis(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import UsageError
+from bnrepro.config.labels import packaged_label
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.config.validate import validate
 from bnrepro.models import check_network
@@ -255,10 +256,17 @@ def sweep_json(plan: Plan) -> dict[str, Any]:
         **(sizes if axis.is_batch_size else {"axis": to_dict(axis)}),
         "seeds": list(plan.seeds),
         "norm_options": options,
-        "norm_labels": {cell.config.norm.name: cell.config.norm.label for cell in plan.cells},
+        **_own_labels(plan),
         "overrides": list(plan.overrides),
         "cells": [_cell_json(cell) for cell in plan.cells],
     }
+
+
+def _own_labels(plan: Plan) -> dict[str, dict[str, str | None]]:
+    """What figures call norms that the package does not name so: nobody else would know."""
+    labels = {cell.config.norm.name: cell.config.norm.label for cell in plan.cells}
+    own = {norm: label for norm, label in labels.items() if label != packaged_label(norm)}
+    return {"norm_labels": own} if own else {}
 
 
 def _drop(config: dict[str, Any], key: str) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import role_of
 from bnrepro.probes import PROBES, Probe
+from bnrepro.rundir.boards import board_directory
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import run
 
@@ -32,12 +33,12 @@ def test_every_layer_is_there_at_every_step(tmp_path):
         assert list(line["shift"]) == ([] if line["step"] == 8 else convs[1:]), "8 is the last step"
     assert {value["distance"] for value in lines[0]["inputs"]["norms"].values()} == {0.0}
     assert all(value["distance"] > 0 for value in lines[-1]["inputs"]["norms"].values())
-    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board = EventAccumulator(str(board_directory(tmp_path)))
     board.Reload()
-    drawn = board.Scalars("gradients/blocks/2/conv2/weight")
-    assert [event.step for event in drawn] == [0, 1, 3, 8]
+    drawn = board.Scalars("inside/gradients.weight/blocks.2.conv2")
+    assert [event.step for event in drawn] == [0, 16, 48, 128], "images seen"
     assert drawn[1].value == pytest.approx(lines[1]["gradients"]["blocks.2.conv2"]["weight"], rel=1e-6)
-    assert [event.step for event in board.Scalars("loss")] == [8], "the run's own, not the probe batch's"
+    assert [event.step for event in board.Scalars("train/loss")] == [128], "not the probe batch's"
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 2, 3, 4, 7])
