@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_runs import tiny_config
+from tiny_runs import TINY, call, tiny_config
 from torch import nn
 
 from bnrepro.config.errors import UsageError
@@ -112,3 +112,16 @@ def test_a_run_with_dropout_draws_the_same_after_an_interruption(tmp_path):
         losses.append(position.losses())
     assert session.draws
     assert torch.equal(*losses)
+
+
+def test_dropout_is_refused_in_lockstep(tmp_path):
+    """`vmap` would stop in the middle of a step, with words of its own."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "own.yaml").write_text("factory: net.py:make\n")
+    (tmp_path / "model" / "net.py").write_text(NETWORK)
+    arguments = ("--config-dir", str(tmp_path), "--norms", "bn", "--batch-sizes", "16", "--seeds", "0,1")
+    overrides = [override for override in TINY if not override.startswith("batch_size")]
+    out = ("--out", str(tmp_path / "sweep"), "--lockstep", "2")
+    ended = call("sweep", "batch-size", *overrides, "model=own", *arguments, *out)
+    assert ended.code == 2
+    assert "--lockstep 2: model=own has dropout, which a cell can only draw alone" in ended.err
