@@ -86,6 +86,7 @@ def draw(tables: Tables) -> Figure:
         panel.ax.barh(list(found), [max(value, 1e-17) for value in found.values()], color="#0072B2")
         panel.ax.axvline(BOUND, color=GRAY, linestyle="--")
         panel.ax.set_xscale("log")
+        panel.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
         panel.ax.set_xlim(1e-17, 1e-7)
         panel.labels("largest absolute difference, float64", "")
 

@@ -74,7 +74,7 @@ def draw(tables: Tables) -> Figure:
                 label = f"{reader_name(norm)}, rate {rate:g}" if number == 0 else None
                 panel.line(norm, steps, errors, label=label)
         panel.ax.axhline(ERROR, color=GRAY, linewidth=0.8)
-        panel.ax.set_yscale("log")
+        panel.log_y()
         panel.labels("training steps", "test error (%), mean of 3 evaluations")
 
     def steps_by_rate(panel: Panel) -> None:
@@ -84,8 +84,8 @@ def draw(tables: Tables) -> Figure:
                 for rate in RATES
             ]
             panel.line(norm, RATES, means, label=reader_name(norm), marker=norm_styles([norm])[norm].marker)
-        panel.ax.set_xscale("log", base=2)
-        panel.ax.set_yscale("log")
+        panel.octaves(RATES)
+        panel.log_y()
         panel.labels("learning rate", f"steps to {ERROR:g} % error, where every seed gets there")
 
     return panels(

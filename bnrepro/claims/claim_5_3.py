@@ -150,7 +150,7 @@ def _lines(panel: Panel, found: dict[str, Found], x: str) -> None:
             color=style.color,
             alpha=0.15,
         )
-    panel.ax.set_xscale("log", base=2)
+    panel.octaves(next(iter(found.values())).experiment.values)
     panel.ax.set_ylim(0, 100)
     panel.labels(x, "test error (%)")
 

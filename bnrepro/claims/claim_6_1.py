@@ -90,7 +90,7 @@ def draw(tables: Tables) -> Figure:
             mean = of_mean(list(found.errors(norm, SHARED).values())).mean
             panel.line(norm, SIZES, [mean] * len(SIZES), label=reader_name(norm))
         panel.ax.annotate("σ² = 0:\ncannot train", (1, 50), ha="center", fontsize=8)
-        panel.ax.set_xscale("log", base=2)
+        panel.octaves(SIZES)
         panel.ax.set_ylim(0, 100)
         panel.labels("normalization batch (64 images per step)", "test error (%)")
 
@@ -101,8 +101,8 @@ def draw(tables: Tables) -> Figure:
         first = spread(found, sizes[0], found.seeds()[0])
         halves = [first * (size / sizes[0]) ** SLOPE for size in sizes]
         panel.ax.plot(sizes, halves, color="#555555", linestyle=":", label="n^-½")
-        panel.ax.set_xscale("log", base=2)
-        panel.ax.set_yscale("log")
+        panel.octaves(sizes)
+        panel.log_y()
         panel.labels("normalization batch n", "scatter of the mean (σ)")
 
     return panels(

@@ -9,11 +9,13 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bnrepro.analysis.style import RC, norm_styles
 from bnrepro.config.labels import packaged_label
 
 PANEL_WIDTH, HEIGHT = 4.4, 3.8  # inches
+MOST_TICKS = 7
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,20 @@ class Panel:
         style = norm_styles([norm])[norm]
         known = {"color": style.color, "linestyle": style.line, "linewidth": 1.1, **shape}
         self.ax.plot(x, y, label=label, **known)
+
+    def octaves(self, values: Sequence[float]) -> None:
+        """A logarithmic x axis with ticks at powers of 2, as many as have room."""
+        self.ax.set_xscale("log", base=2)
+        self.ax.minorticks_off()
+        ticks = values[:: max(1, len(values) // MOST_TICKS)]
+        self.ax.set_xticks(ticks, labels=[_power_of_2(value) for value in ticks])
+
+    def log_y(self) -> None:
+        """A logarithmic y axis in plain numbers."""
+        self.ax.set_yscale("log")
+        self.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        self.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        self.ax.yaxis.set_minor_formatter(NullFormatter())
 
     def labels(self, x: str, y: str) -> None:
         self.ax.set_xlabel(x)
@@ -50,3 +66,8 @@ def panels(drawn: Sequence[Callable[[Panel], None]], title: str) -> Figure:
 def reader_name(norm: str) -> str:
     """`Batch norm`, `No norm`."""
     return {"none": "No norm"}.get(norm) or packaged_label(norm) or norm
+
+
+def _power_of_2(value: float) -> str:
+    """`8`, `1/64`."""
+    return f"{value:g}" if value >= 1 else f"1/{1 / value:g}"
