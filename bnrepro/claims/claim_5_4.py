@@ -154,7 +154,7 @@ CLAIM = register(
         "ones (source, section 5.4). ReLU networks of 3 × 100 units on digits, whose test images are then "
         "changed: contrast and brightness of all of them, or of each on its own."
     ),
-    published="Huang et al. 2018 (decorrelated batch normalization): plain batch norm leaves correlations alone.",
+    published="Huang et al. 2018: batch norm leaves correlations between channels as they are.",
     rounds=(experiments,),
     judge=judge,
     draw=draw,
