@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir
-from bnrepro.cli.completion import about, words
-from bnrepro.config.architectures import ARCHITECTURES
+from bnrepro.cli.completion import words
 from bnrepro.config.errors import UsageError, shown
 
 GROUPS = {"norms": "norm", "models": "model", "data": "data", "experiments": "experiment"}
@@ -43,12 +42,10 @@ def list_choices(
 
 
 def _choices(group: str, config_dir: Path | None) -> Iterator[tuple[str, str]]:
-    from bnrepro.config.files import choices
+    from bnrepro.config.files import about, choices
 
     for name in choices(group, config_dir):
         yield name, about(group, name, config_dir)
-        if (group, name) == ("model", "torchvision"):
-            yield from ((name, f"model.arch={arch}") for arch in ARCHITECTURES)
 
 
 def _references() -> Iterator[tuple[str, str]]:

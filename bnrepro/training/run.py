@@ -11,14 +11,13 @@ from typing import Any, Self
 
 import torch
 
-from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset, load_data
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.rundir.record import Record, finished_result, metrics_text
+from bnrepro.rundir.record import TENSORBOARD, Record, finished_result, metrics_text
 from bnrepro.rundir.run_error import evaluation_due, is_final
 from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
@@ -87,7 +86,7 @@ def run(
 
 @dataclass(eq=False)
 class Run:
-    """An open run: a session and its run directory."""
+    """A run under way: a session and its run directory."""
 
     session: Session
     record: Record
@@ -108,12 +107,12 @@ class Run:
             record.forget_checkpoint()
         try:
             found = checkpoint.load(session, record) if resume else None
-            state, metrics, remark = found or (None, [], "")
         except Damaged as error:
-            state, metrics, remark = None, [], f"{error}; the run starts again"
+            record.say(f"{error}; the run starts again")
+            found = None
+        state, metrics = found or (None, [])
         position = session.restore(state) if state else Position()
         record.go_back(metrics)
-        record.say(remark)
         opened = cls(session, record, position, probing, stop, report)
         probing.go_back(opened.steps)
         return opened
@@ -128,7 +127,7 @@ class Run:
 
     def __enter__(self) -> Self:
         if self.config.tensorboard and self.session.world.is_main:
-            self._boards.append(TensorBoard(self.record.directory, self.trainer.sgd_batch_size))
+            self._boards.append(TensorBoard(self.record.directory / TENSORBOARD))
         for board in self._boards:
             for line in (*self.record.metrics, *self.probing.lines):
                 board.evaluation(line)
@@ -141,7 +140,7 @@ class Run:
             board.close()
 
     def finish(self) -> dict[str, Any]:
-        """Train what is left and write the result."""
+        """Train what is left, and write the result."""
         with self:
             try:
                 self.probe()
@@ -170,7 +169,7 @@ class Run:
                 board.evaluation(line)
 
     def end_epoch(self) -> None:
-        """After an epoch's last step: evaluate, if it is time, and save the result. Raises `Diverged`."""
+        """After its last step: evaluate, if it is time, and save what was found. Raises `Diverged`."""
         position = self.position
         self.session.world.average_buffers(self.trainer.model)
         self._check_finite()
@@ -192,11 +191,11 @@ class Run:
             return self.record.finish(failed_result(self.config, str(diverged), self.session.dataset.name))
         result = ended_result(self.session, self.position, self.record.metrics, diverged)
         for board in self._boards:
-            board.result(result, to_dict(self.config))
+            board.result(result, self.config.optimizer.base_lr)
         return self.record.finish(result)
 
     def _check_finite(self) -> None:
-        """Raises `Diverged`: a step's loss is from before its update, and does not show what that did."""
+        """Raises `Diverged`: a loss is from before its step, and says nothing of what the step leaves."""
         model, position = self.trainer.model, self.position
         left: list[torch.Tensor] = [*model.parameters()]
         for layer in batch_statistics_layers(model).values():
@@ -205,8 +204,8 @@ class Run:
             raise Diverged("weights or running statistics are not finite", self.steps - 1, position.epoch + 1)
 
     def _pause(self, chunk: Chunk) -> None:
-        """Between chunks of steps: report, then save or stop if it is time."""
-        self.note(chunk)
+        """Between chunks of steps: say how it goes, and save or stop where it is time."""
+        self.tell(chunk)
         self.probe()
         stop, save = self.session.world.any(self.stop.wanted, self.save_due())
         if stop or save:
@@ -214,7 +213,7 @@ class Run:
         if stop:
             raise Interrupted
 
-    def note(self, chunk: Chunk) -> None:
+    def tell(self, chunk: Chunk) -> None:
         """Report how the run goes, and note it for `bnrepro status`."""
         position, now = self.position, time.monotonic()
         progress = Progress(
