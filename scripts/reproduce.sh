@@ -66,6 +66,6 @@ if [ "$status" = 1 ]; then
 fi
 printf '\n'
 printf '%-12s %s\n' Figure: "$directory/figure.png" Table: "$directory/table.csv" \
-  Summary: "$directory/summary.csv" TensorBoard: "$directory/cells/*/tensorboard"
-printf '\nTo look at the training curves:\n  %q --logdir %q\n' "$root/.venv/bin/tensorboard" "$directory"
+  Summary: "$directory/summary.csv" TensorBoard: "$directory/tensorboard"
+printf '\nTo look at the training curves:\n  %q --logdir %q\n' "$root/.venv/bin/tensorboard" "$directory/tensorboard"
 exit "$status"

@@ -35,9 +35,11 @@ def tiny_config(*overrides: str, config_dir: Path | None = None) -> RunConfig:
     return compose_config([*TINY, *overrides], config_dir)
 
 
-def tiny_run(directory: Path, *overrides: str, **options: Any) -> dict[str, Any]:
+def tiny_run(
+    directory: Path, *overrides: str, config_dir: Path | None = None, **options: Any
+) -> dict[str, Any]:
     """Train it in this process; its result."""
-    return run(tiny_config(*overrides), directory, **options)
+    return run(tiny_config(*overrides, config_dir=config_dir), directory, **options)
 
 
 @dataclass(frozen=True)

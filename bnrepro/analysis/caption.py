@@ -11,6 +11,7 @@ import pandas as pd
 from bnrepro.analysis.names import Names, model_label
 from bnrepro.analysis.results import Results
 from bnrepro.analysis.series import Series
+from bnrepro.analysis.x_axis import BATCH_SIZE
 from bnrepro.config.identity import CANNOT_CHANGE_A_NUMBER
 
 KEEP = "\u00a0"
@@ -40,8 +41,9 @@ def describe_setup(results: Results) -> str:
     parts = [
         f"{model_label(_values(table['model']))} on {_values(table['data'])}",
         *_training_images(results.images),
-        f"{_values(table['epochs'])} epochs",
+        *([] if results.axis.key == "epochs" else [f"{_values(table['epochs'])} epochs"]),
         f"protocol {protocol}{f' ({sizes})' if sizes else ''}",
+        *([] if results.axis.key == BATCH_SIZE else [f"batch size {_values(table['batch_size'])}"]),
     ]
     return f"{', '.join(parts)}.{_overridden(results)}"
 
@@ -120,7 +122,8 @@ def _statistics(series: Sequence[Series], results: Results) -> str:
         return ""
     if all(line.statistics is None for line in mine):
         return "Evaluated with running statistics."
-    return "Running, precise and batch: what batch norms use at evaluation."
+    kinds = list(dict.fromkeys(line.statistics for line in mine if line.statistics))
+    return f"{', '.join(kinds).capitalize()}: the statistics that batch norms use at evaluation."
 
 
 def _shared(series: Sequence[Series], results: Results) -> str:

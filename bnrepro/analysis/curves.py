@@ -74,7 +74,7 @@ def draw_curves(
     variants = list(dict.fromkeys(curve.variant for curve in curves))
     with drawing(look):
         size = (max(4.5, 2.3 * columns + 0.6), PANEL * rows + 0.9)
-        figure = Figure(options.size or (look.scale * size[0], look.scale * size[1]), layout="constrained")
+        figure = Figure(options.size or (look.scale * size[0], look.scale * size[1]))
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel, norm in zip(panels.flat, norms, strict=False):
             mine = [curve for curve in curves if curve.norm == norm]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from bnrepro.analysis.ends import LINE_HEIGHT, End, label_ends
@@ -27,6 +28,8 @@ MOST_IN_LEGEND = 6
 LEGEND_ROW = 0.19  # inches
 CAPTION_SIZE, CAPTION_ROW, CAPTION_CHARACTERS = 7.5, 0.145, 16.8  # points, inches, per inch
 Points = list[tuple[float, float]]
+NARROW = 6.0
+"""Inches of width below which a legend beside the axes would take too much of it."""
 AROUND = 0.75  # inches that tick labels and the axis's label take of the height
 
 
@@ -78,7 +81,9 @@ def draw_figure(
     published = _published(reference, styles) if axis.key == BATCH_SIZE else {}
     with drawing(look):
         figure = _new_figure(options, len(rows))
-        strip, axes = _axes(figure, len(rows), look)
+        text = add_caption(figure, caption, look) if options.caption and caption else 0.0
+        height = max(1.0, figure.get_figheight() - text - look.scale * (AROUND + ROW * len(rows)))
+        strip, axes = _axes(figure, len(rows), height, look)
         _set_axes(axes, series, published, axis, options)
         if chance is not None:
             _draw_chance(axes, chance, look)
@@ -88,15 +93,13 @@ def draw_figure(
             draw_strip(strip, rows, styles, look)
         if options.title:
             (strip or axes).set_title(options.title, loc="left", fontsize=look.points(11))
-        text = add_caption(figure, caption, look) if options.caption and caption else 0.0
         if in_legend(lines):
             handles = _handles(lines, shapes, variants)
             if reference is not None:
                 handles += _published_handles(published, reference, styles, names, look)
-            figure.legend(handles=handles, loc="outside right upper", handlelength=3.2)
+            _add_legend(figure, handles, look)
             needed = LEGEND_ROW * look.scale * (len(handles) + 2) + text
         else:
-            height = figure.get_figheight() - text - look.scale * (AROUND + ROW * len(rows))
             size = look.points(8)
             ends = [_end(line, shape["color"], axes) for line, shape in zip(lines, shapes, strict=True)]
             label_ends(axes, ends, size=size, height=height)
@@ -122,26 +125,35 @@ def add_caption(figure: Figure, caption: str, look: Look) -> float:
 
 
 def finish(figure: Figure, look: Look) -> None:
-    """What is decided when a figure is drawn, decided now: it may be drawn under other settings."""
+    """What is decided when a figure is drawn, decided now and once: it is drawn for every format."""
     for axes in figure.axes:
         axes.tick_params(labelsize=look.points(9))
     cover(figure)
+    ConstrainedLayoutEngine().execute(figure)
 
 
 def _new_figure(options: Options, strip_rows: int) -> Figure:
     look = options.look
     size = options.size or (look.width, look.height + ROW * look.scale * strip_rows)
-    return Figure(figsize=size, layout="constrained")
+    return Figure(figsize=size)
 
 
-def _axes(figure: Figure, rows: int, look: Look) -> tuple[Axes | None, Axes]:
-    """The strip, where there is something to show in it, and the main axes."""
+def _axes(figure: Figure, rows: int, height: float, look: Look) -> tuple[Axes | None, Axes]:
+    """The strip, where there is something to show in it, and the main axes of that `height` in inches."""
     if not rows:
         return None, figure.subplots()
-    strip = ROW * look.scale * rows
-    main = max(1.0, figure.get_figheight() - strip - 1.2 * look.scale)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[strip, main]).tolist()
+    above, below = figure.subplots(
+        2, 1, sharex=True, height_ratios=[ROW * look.scale * rows, height]
+    ).tolist()
     return above, below
+
+
+def _add_legend(figure: Figure, handles: Sequence[Line2D], look: Look) -> None:
+    """Beside the axes, or above them where the figure is narrow."""
+    if figure.get_figwidth() < NARROW * look.scale:
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, handlelength=2.6)
+    else:
+        figure.legend(handles=handles, loc="outside right upper", handlelength=3.2)
 
 
 def _set_axes(

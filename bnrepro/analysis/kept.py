@@ -17,6 +17,8 @@ from typing import Any
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.validate import STATISTICS
+from bnrepro.rundir.reading import MIB, read_text
+from bnrepro.rundir.result import STATUSES
 
 TABLE, METRICS = "table.csv", "metrics.csv"
 METRICS_COLUMNS = (
@@ -29,7 +31,7 @@ METRICS_COLUMNS = (
     *(f"error_{name}" for name in STATISTICS),
 )
 PLACES = ("data.root=", "data.cache_dir=")
-STATUSES = ("completed", "diverged", "failed")
+MOST_BYTES = 256 * MIB
 NUMBERS = ("batch_size", "seed", "sgd_batch_size", "workers", "epochs")
 TEXTS = ("id", "norm", "status", "protocol", "model", "data", "config_hash")
 
@@ -121,9 +123,8 @@ def _refusal(path: Path, line: int, error: Exception) -> UsageError:
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return list(csv.DictReader(io.StringIO(read_text(path, MOST_BYTES), newline="")))
+    except (FileNotFoundError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,12 +23,17 @@ from bnrepro.analysis.series import select_series
 from bnrepro.analysis.style import FORMATS, LOOKS, render
 from bnrepro.analysis.tensorboard_view import show_images
 from bnrepro.analysis.text import TextTable, effect_table, latex, markdown, plain
+from bnrepro.analysis.x_axis import BATCH_SIZE
 from bnrepro.config.errors import StorageError, UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
+from bnrepro.rundir.boards import sweep_board
 from bnrepro.rundir.files import make_directory, write_bytes
+from bnrepro.rundir.tensorboard import EXPERIMENT, write_experiment
 from bnrepro.sweep.directory import SWEEP
 
 NO_REFERENCE = "none"
+CARD, CARD_DPI = (4.4, 3.7), 75
+"""Inches and dots per inch of a card in TensorBoard's IMAGES tab, 330 pixels wide."""
 TEXTS = {"md": markdown, "tex": latex}
 """The formats of the table of effects."""
 
@@ -93,8 +98,8 @@ def write_plots(
         files |= {f"{name}.{kind}": render(figure, kind) for kind in FORMATS if kind in formats}
     target = out or Path(sweep_dirs[0])
     written = _write(files, target)
-    if out is None and results.sweeps[0].kind == "sweep":
-        written += _show(figures, files, target / "tensorboard", notes)
+    if out is None and results.sweeps[0].kind == "sweep" and results.sweeps[0].base.get("tensorboard", True):
+        written += _show(results, choice, options, notes)
     table = _chosen(effects, results, choice, str)
     lines = (*plain(table), *table.notes)
     return Plots(tuple(written), lines, (*_state(results), *notes), bool(results.damaged))
@@ -155,6 +160,11 @@ def _reference(results: Results, asked: str | None) -> Reference | None:
     if name == NO_REFERENCE:
         return None
     check_choice("sweep.reference", name, tuple(REFERENCES))
+    if results.axis.key != BATCH_SIZE:
+        raise UsageError(
+            f"--reference {name}: its points stand at batch sizes, and this is a sweep over "
+            f"{results.axis.key}; leave it out"
+        )
     return REFERENCES[name]
 
 
@@ -173,7 +183,8 @@ def _chosen(effects: pd.DataFrame, results: Results, choice: Choice, names: Name
         keep &= effects["norm"].isin(choice.norms)
     if choice.values is not None:
         keep &= effects[x].isin(choice.values)
-    return effect_table(effects[keep], x, names)
+    named = effects[keep].rename(columns={x: results.axis.key})
+    return effect_table(named, results.axis.key, names)
 
 
 def _tables(results: Results, effects: pd.DataFrame, own: bool) -> dict[str, bytes]:
@@ -197,13 +208,14 @@ def _write(files: Mapping[str, bytes], target: Path) -> list[Path]:
     return [target / name for name in files]
 
 
-def _show(
-    figures: Mapping[str, Figure], files: Mapping[str, bytes], view: Path, notes: list[str]
-) -> list[Path]:
-    """Put the figures into TensorBoard, which takes PNG, whatever is asked for."""
-    images = {name: files.get(f"{name}.png") or render(figure, "png") for name, figure in figures.items()}
+def _show(results: Results, choice: Choice, options: Options, notes: list[str]) -> list[Path]:
+    """Put the figure into the sweep's TensorBoard, as large as it shows images; the curves are there."""
+    view = sweep_board(results.sweeps[0].path)
+    figure, _ = draw_results(results, choice, replace(options, style="paper", size=CARD, caption=False))
     try:
-        show_images(view, images)
+        show_images(view, {"figure": render(figure, "png", dpi=CARD_DPI)})
+        if not any(view.glob(f"*{EXPERIMENT}")):  # a sweep of an earlier version
+            write_experiment(results.sweeps[0].path, results.sweeps[0].plan)
     except (StorageError, UsageError) as error:  # it is a view; the files are the result
         notes.append(f"tensorboard: {error}")
         return []

@@ -44,12 +44,12 @@ NORM_STYLES = {
     "nf": Style("#6699CC", "H", ":"),
 }
 OTHER_STYLES = (
-    Style("#CC6677", "D", "-."),
-    Style("#117733", "v", "--"),
-    Style("#AA4499", "P", DASH_DOT_DOT),
-    Style("#999933", "X", LONG),
-    Style("#332288", "p", ":"),
-    Style("#88CCEE", "h", "-"),
+    Style("#B15928", "D", "-."),
+    Style("#F0027F", "v", "--"),
+    Style("#6A3D9A", "P", DASH_DOT_DOT),
+    Style("#7F9A00", "X", LONG),
+    Style("#00868B", "p", ":"),
+    Style("#DDAA33", "h", "-"),
 )
 """For norms that the package does not know, in turn."""
 
@@ -94,7 +94,6 @@ RC: Any = {
     "svg.hashsalt": "bnrepro",
     "svg.fonttype": "none",  # text stays text: it can be searched and edited
     "pdf.fonttype": 42,  # TrueType, embedded: what journals ask for
-    "savefig.dpi": 200,
 }
 SCALED = ("font.size", "legend.fontsize", "lines.linewidth", "lines.markersize", "grid.linewidth")
 KEPT = ("backend", "backend_fallback", "interactive", "toolbar", "timezone")
@@ -136,10 +135,10 @@ def norm_styles(norms: Sequence[str]) -> dict[str, Style]:
     return {name: NORM_STYLES.get(name) or others[name] for name in norms}
 
 
-def render(figure: Figure, extension: str) -> bytes:
-    """The file's content. `extension` is one of `FORMATS`."""
+def render(figure: Figure, extension: str, dpi: float = 200) -> bytes:
+    """The file's content. `extension` is one of `FORMATS`; `dpi` counts for png."""
     buffer = io.BytesIO()
     with drawing():
-        figure.savefig(buffer, format=extension, metadata=INFORMATION[extension])
+        figure.savefig(buffer, format=extension, dpi=dpi, metadata=INFORMATION[extension])
     content = buffer.getvalue()
     return content.replace(*ELSEWHERE) if extension == "svg" else content

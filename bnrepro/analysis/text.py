@@ -126,7 +126,7 @@ def _notes(effects: pd.DataFrame, x: str, name: Name) -> tuple[str, ...]:
     lines = [key for key in ("variant", "norm", "statistics") if key in effects]
     notes = [
         "Error: mean ± standard deviation (seeds). Differences: percentage points with a 95 % Welch "
-        "interval; p: two-sided, Holm-corrected over the norm's sizes."
+        "interval; p: two-sided, Holm-corrected over the norm's rows."
     ]
     several = effects["statistics"].nunique() > 1
     for keys, rows in effects.groupby(lines, sort=False):

@@ -30,9 +30,9 @@ def run_bench(
     seconds: float,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Measure every cell of the grid; the report. Raises `UsageError` for what the user can mend.
+    """Measure every cell of the grid and return the report. Raises `UsageError` for bad input.
 
-    `seconds`: of each measurement. `say` is told what is under way.
+    `seconds`: of each measurement. `say` gets a line for each.
     """
     images = bench_images(compose_base(overrides, config_dir).data)
     plan = plan_sweep(overrides, axes, len(images.train), config_dir)

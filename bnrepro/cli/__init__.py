@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import bnrepro
-from bnrepro.cli import bench, cancel, data, listing, plot, show_config, status, sweep, train
+from bnrepro.cli import (
+    bench,
+    cancel,
+    claims,
+    data,
+    diagnose,
+    listing,
+    plot,
+    show_config,
+    status,
+    sweep,
+    train,
+)
 from bnrepro.cli.ending import Program, run
 
 app = typer.Typer(
@@ -27,7 +41,9 @@ app.command("plot")(plot.plot)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
 app.command("bench")(bench.bench)
+app.command("claims")(claims.claims)
 app.command("list")(listing.list_choices)
+app.command("diagnose")(diagnose.diagnose)
 app.command("show-config")(show_config.show_config)
 
 
@@ -50,4 +66,13 @@ def main() -> None:
     """Run the program. Exit codes: 0 done, 1 a run failed, 2 the user can fix it (one line says how), 130
     Ctrl-C, 141 the reader of its output left.
     """
+    _see_current_directory()
     sys.exit(run(app, sys.argv[1:]))
+
+
+def _see_current_directory() -> None:
+    """A module of the user's own stands there, as it does for `python -m bnrepro`. Last: it hides nothing."""
+    with suppress(FileNotFoundError):  # a directory that was removed
+        here = str(Path.cwd())
+        if not {"", here} & set(sys.path) and not sys.flags.safe_path:
+            sys.path.append(here)

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir
-from bnrepro.cli.completion import words
+from bnrepro.cli.completion import about, words
+from bnrepro.config.architectures import ARCHITECTURES
 from bnrepro.config.errors import UsageError, shown
 
 GROUPS = {"norms": "norm", "models": "model", "data": "data", "experiments": "experiment"}
@@ -42,10 +43,12 @@ def list_choices(
 
 
 def _choices(group: str, config_dir: Path | None) -> Iterator[tuple[str, str]]:
-    from bnrepro.config.files import about, choices
+    from bnrepro.config.files import choices
 
     for name in choices(group, config_dir):
         yield name, about(group, name, config_dir)
+        if (group, name) == ("model", "torchvision"):
+            yield from ((name, f"model.arch={arch}") for arch in ARCHITECTURES)
 
 
 def _references() -> Iterator[tuple[str, str]]:

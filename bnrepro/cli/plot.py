@@ -82,11 +82,19 @@ def plot(
         float | None,
         typer.Option(
             metavar="N",
-            help="The batch size to compare the others with.",
-            show_default="each norm's best of 16 and above",
+            help="The batch size, or other value, to compare the rest with.",
+            show_default="each norm's best, of batch sizes from 16 on",
             rich_help_panel=DRAWN,
         ),
     ] = None,
+    probes: Annotated[
+        bool,
+        typer.Option(
+            "--probes",
+            help="What probes=[…] measured inside: each layer over the steps, up to 6 runs side by side.",
+            rich_help_panel=DRAWN,
+        ),
+    ] = False,
     x_order: Annotated[
         str | None,
         typer.Option(
@@ -129,6 +137,12 @@ def plot(
     from bnrepro.analysis.clean_matplotlib import import_matplotlib
 
     import_matplotlib()
+    if probes:
+        from bnrepro.analysis.probe_figure import write_probes
+
+        for path in write_probes(sweep_dirs, out, _distinct(formats)):
+            typer.echo(path)
+        return
     from bnrepro.analysis.figure import Options
     from bnrepro.analysis.plot import Choice, write_plots
 

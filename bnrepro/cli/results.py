@@ -13,5 +13,6 @@ def echo_results(sweep_dir: Path) -> None:
     from bnrepro.analysis.text import error_grid, plain
 
     typer.echo("error in %, mean ± standard deviation (seeds):")
-    for line in plain(error_grid(load_results([sweep_dir]).summary, "batch_size")):
+    results = load_results([sweep_dir])
+    for line in plain(error_grid(results.summary, results.axis.column)):
         typer.echo(line)

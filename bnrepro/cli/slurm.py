@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bnrepro.config.errors import UsageError, check_choice
+from bnrepro.config.errors import UsageError, check_choice, one_line
 
 if TYPE_CHECKING:
     from bnrepro.data import Dataset
@@ -64,23 +64,15 @@ def check_launcher(launcher: Mapping[str, Any], jobs: str | None, lockstep: str 
     return name == "slurm"
 
 
-def submit(
-    plan: Plan,
-    directory: Path,
-    dataset: Dataset,
-    lockstep: int | None,
-    wait: bool,
-    announce: Callable[[], None],
-) -> None:
+def submit(plan: Plan, directory: Path, dataset: Dataset, lockstep: int | None, wait: bool) -> None:
     """Submit what is missing and return, or follow it to the end."""
     from bnrepro.sweep.slurm.parameters import slurm_config
     from bnrepro.sweep.slurm.submit import submit_sweep
 
     submission = submit_sweep(plan, directory, slurm_config(plan.base.launcher), dataset, lockstep)
-    announce()
     _describe(submission)
     where = shlex.quote(str(directory))
-    typer.echo(f"Next:\nbnrepro status {where}\nbnrepro plot {where}")
+    typer.echo(f"bnrepro status {where}\nbnrepro plot {where}")
     if wait:
         _follow(plan, directory, len(submission.jobs))
     elif submission.refused:
@@ -108,6 +100,8 @@ def _describe(submission: Submission) -> None:
 
 
 def _follow(plan: Plan, directory: Path, jobs: int) -> None:
+    from bnrepro.rundir.result import failure
+    from bnrepro.sweep.directory import CELLS
     from bnrepro.sweep.slurm.follow import follow
 
     try:
@@ -120,8 +114,9 @@ def _follow(plan: Plan, directory: Path, jobs: int) -> None:
     typer.echo(", ".join(f"{number} {state}" for state, number in sorted(counts.items())))
     for cell, result in results.items():
         if result["status"] == "failed":
-            typer.echo(f"failed: {cell}: {result['message']}", err=True)
+            message = failure(directory / CELLS / cell, result["message"])
+            typer.echo(one_line(f"failed: {cell}: {message}"), err=True)
     for status in left:
-        typer.echo(f"{status.state}: {status.id}: {status.message}", err=True)
+        typer.echo(one_line(f"{status.state}: {status.id}: {status.message}"), err=True)
     if left or counts["failed"]:
         raise typer.Exit(1)

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides, output_directory
-from bnrepro.cli.notices import announce_data, doing
+from bnrepro.cli.notices import announce_data
 
 if TYPE_CHECKING:
-    from bnrepro.config.schema import RunConfig
-    from bnrepro.data import Dataset
-    from bnrepro.training.progress import Progress, ProgressLine
+    from bnrepro.training.progress import Progress
 
 
 def train(
@@ -47,12 +45,10 @@ def train(
     from bnrepro.rundir.lock import exclusive
     from bnrepro.rundir.result import failure
     from bnrepro.sweep.directory import cell_id, default_directory
+    from bnrepro.training.process.distributed import processes_of_run
     from bnrepro.training.process.interrupt import Interrupted, stop_on_signals
     from bnrepro.training.progress import ProgressLine
-
-    with doing("loading PyTorch"):
-        from bnrepro.training.process.distributed import processes_of_run
-        from bnrepro.training.run import run
+    from bnrepro.training.run import run
 
     default = default_directory(config)
     directory = out or default.with_name(f"{default.name}-{cell_id(config)}")
@@ -63,8 +59,6 @@ def train(
         exclusive(directory, "a run", config.lock) if world.is_main else nullcontext(),
         ProgressLine(stop) as line,
     ):
-        if world.is_main:
-            line.wait_for(f"reading {config.data.name}")
         try:
             result = run(
                 config,
@@ -73,7 +67,7 @@ def train(
                 resume=resume,
                 stop=stop,
                 report=line if world.is_main else lambda progress: None,
-                announce=partial(_announce, config, line) if world.is_main else lambda dataset: None,
+                announce=partial(announce_data, config) if world.is_main else lambda dataset: None,
                 world=world,
             )
         except Interrupted:
@@ -88,12 +82,6 @@ def train(
         typer.echo(f"run directory: {one_line(str(directory))}")
     if result["status"] == "failed":
         raise typer.Exit(1)
-
-
-def _announce(config: RunConfig, line: ProgressLine, dataset: Dataset) -> None:
-    line.wait_for(None)
-    announce_data(config, dataset)
-    line.wait_for(f"preparing {config.model.name}")
 
 
 def _written(directory: Path) -> float | None:

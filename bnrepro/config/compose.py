@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,16 +13,19 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf, open_dict
 
+from bnrepro.config import reference
 from bnrepro.config.convert import check_options, to_dataclass, unknown_key
 from bnrepro.config.errors import UsageError, one_line, shortened, shown
 from bnrepro.config.files import choices, find_file, groups, read_config_file
 from bnrepro.config.overrides import Change, Choice, apply, parse, quoted
 from bnrepro.config.paths import config_directory
-from bnrepro.config.schema import RunConfig
+from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.config.validate import validate
 
-OPEN_GROUPS = {"norm": ("name", "label", "factory"), "model": ("name", "zero_init_last")}
+OPEN_GROUPS = {"norm": ("name", "label", "factory"), "model": ("name", "zero_init_last", "factory")}
 """Groups whose further keys are keyword arguments of a factory, and the keys that are not."""
+DATA_KEYS = tuple(field.name for field in dataclasses.fields(DataConfig) if field.name != "options")
+"""Of a data set with a factory, further keys are its keyword arguments; others have none."""
 MAY_BE_NULL = ("experiment",)
 LONGEST_LINE = 300
 """Characters of a message about an override."""
@@ -75,8 +79,14 @@ def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]
     """The config as nested dicts, before it is checked against the schema."""
     read = _parsed(overrides, config_dir)
     values, names = _composed(_chosen(read, config_dir), config_dir)
+    _name_own_choices(values, names)
     apply(values, [change for change in read if isinstance(change, Change)])
     values = _resolved(values)
+    for group in reference.GROUPS:
+        _locate_factory(group, values.get(group), names, config_dir)
+    data = values.get("data")
+    if isinstance(data, Mapping) and data.get("factory") is not None:
+        values["data"] = _split_options("data", data, DATA_KEYS, _template("data", names, config_dir))
     for group, fixed in OPEN_GROUPS.items():
         values[group] = _split_options(group, values.get(group), fixed, _template(group, names, config_dir))
     if isinstance(values.get("launcher"), Mapping):  # whose values its own module checks
@@ -87,6 +97,24 @@ def _values(overrides: Sequence[str], config_dir: Path | None) -> dict[str, Any]
             "a norm's name is that of its file"
         )
     return values
+
+
+def _name_own_choices(values: dict[str, Any], names: Mapping[str, Any]) -> None:
+    """What is the user's own needs no more than its factory: the file's name is its name."""
+    every_set = read_config_file(config_directory() / "data" / "_base.yaml").values
+    for group, defaults in (("norm", {}), ("model", {"zero_init_last": False}), ("data", every_set)):
+        own = values.get(group)
+        if isinstance(own, dict) and own.get("factory") is not None:
+            values[group] = {"name": names.get(group), **defaults, **own}
+
+
+def _locate_factory(group: str, values: Any, names: Mapping[str, Any], config_dir: Path | None) -> None:
+    """A file that `factory` names is looked up beside the YAML, then in the current directory."""
+    if not isinstance(values, dict) or not isinstance(values.get("factory"), str):
+        return
+    yaml_file = find_file(group, str(names.get(group)), config_dir)
+    folders = [*([yaml_file.parent] if yaml_file else []), *([config_dir] if config_dir else []), Path.cwd()]
+    values["factory"] = reference.located(f"{group}.factory", values["factory"], folders)
 
 
 def norm_options(name: str, config_dir: Path | None = None) -> list[str]:

@@ -13,7 +13,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from bnrepro.config.errors import UsageError, check_choice, shown
@@ -139,6 +139,21 @@ def to_dict(config: Any) -> dict[str, Any]:
         return value
 
     return plain(config)
+
+
+def check_accepted(
+    path: str, factory: Callable[..., Any], options: Iterable[str], program: Collection[str]
+) -> None:
+    """Raises `UsageError` for an option that `factory` does not take; `program`: what is not the user's."""
+    parameters = inspect.signature(factory).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    known = [key for key in parameters if key not in program]
+    for key in options:
+        if key not in known:
+            raise UsageError(
+                unknown_key(f"{path}.{key}", key, known) if known else f"{path}.{key}: there are no options"
+            )
 
 
 def check_arguments(path: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:

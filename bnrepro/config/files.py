@@ -33,13 +33,6 @@ def find_file(group: str, name: str, config_dir: Path | None = None) -> Path | N
     return next((path for path in paths if path.is_file()), None)
 
 
-def about(group: str, name: str, config_dir: Path | None = None) -> str:
-    """What a choice's file says of it in its first line, or behind `Paper:`."""
-    path = find_file(group, name, config_dir)
-    header = read_config_file(path).header if path is not None else ()
-    return header[0].removeprefix("Paper:").strip() if header else ""
-
-
 def _roots(config_dir: Path | None) -> list[Path]:
     return [config_directory(), *([config_dir] if config_dir else [])]
 
@@ -66,13 +59,14 @@ def read_config_file(path: Path) -> ConfigFile:
     if not isinstance(values, dict):
         raise UsageError(f"{path}: must hold keys and values")
     for part in reversed(_beside(values.pop("defaults", None))):
-        below = read_config_file(path.with_name(f"{part}.yaml"))
+        beside, ours = path.with_name(f"{part}.yaml"), config_directory() / path.parent.name / f"{part}.yaml"
+        below = read_config_file(beside if beside.is_file() else ours)
         values, comments = below.values | values, below.comments | comments
     return ConfigFile(tuple(_header(text)), values, comments)
 
 
 def _beside(defaults: Any) -> list[str]:
-    """The files of the same folder in a defaults list."""
+    """The files of the same folder, or group, in a defaults list."""
     names = [name for name in defaults if isinstance(name, str)] if isinstance(defaults, list) else []
     return [name for name in names if name != "_self_"]
 

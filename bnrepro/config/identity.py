@@ -34,9 +34,17 @@ _HARMLESS = tuple(f"{part}." for part in CANNOT_CHANGE_A_NUMBER)
 
 CAME_LATER: dict[str, tuple[Any, ...]] = {
     "data.stream": (None,),
+    "data.factory": (None,),
+    "data.options": (None,),
     "data.test_images": (None, 360),  # 360: of digits, the only set that has a number here
+    "data.task": ("classes",),
+    "optimizer.beta2": (None,),
+    "optimizer.eps": (None,),
+    "optimizer.clip_norm": (None,),
+    "model.options.init_gain": (1.0,),
     "micro_batch_size": (None,),
     "compile": (False,),
+    "model.factory": (None,),
     "model.options.first_stride": (1,),
     "norm.options.r_warmup_steps": (None,),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,16 @@ class DataConfig:
     """Zero pixels on each side before the random crop."""
     base_lr: float
     """What `optimizer.base_lr` is unless set: the rate found for this data set, one for every norm."""
+    task: str = "classes"
+    """`classes`, or `parity`: is the number of the image's class odd?"""
     test_images: int | None = None
     """Size of the test set, of data sets whose source has no split; None: the source's own test set."""
     max_pixels: int = 178_956_970
     """Images of more pixels are refused: decoding one may need more memory than there is."""
+    factory: str | None = None
+    """`module:callable` or `file.py:callable` of a data set outside the package (`bnrepro.data.own`)."""
+    options: Mapping[str, Any] | None = field(default=None, hash=False)
+    """Keyword arguments of that factory."""
     stream: StreamConfig | None = None
     """Only of data sets that are streamed."""
 
@@ -71,6 +77,8 @@ class ModelConfig:
     """Start the weight of each block's last norm at 0 (Goyal et al. 2017) instead of 1."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the model's factory."""
+    factory: str | None = None
+    """`module:callable` or `file.py:callable` of a network outside the package."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class NormConfig:
     label: str | None = None
     """What figures call it, with the values of its options (`bnrepro.config.labels`); None: the name."""
     factory: str | None = None
-    """`module:callable` of a norm outside the package."""
+    """`module:callable` or `file.py:callable` of a norm outside the package."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the factory."""
 
@@ -88,7 +96,7 @@ class NormConfig:
 @dataclass(frozen=True)
 class ProtocolConfig:
     name: str
-    """`coupled`, `workers` or `fixed_sgd` (DESIGN: the words)."""
+    """`coupled`, `workers` or `fixed_sgd` (`bnrepro/README.md`, the words)."""
     workers: int
     sgd_batch_size: int | None
     """Only `fixed_sgd`: images behind one optimizer step, whatever the batch size."""
@@ -102,8 +110,15 @@ class OptimizerConfig:
     scaling: str
     """`linear` (Goyal et al. 2017), `sqrt` or `none`: from 256 to the cell's SGD batch."""
     momentum: float
+    """`adam`: β1."""
     nesterov: bool
     weight_decay: float
+    beta2: float | None = None
+    """Only `adam`."""
+    eps: float | None = None
+    """Only `adam`: ε beside the root of the second moment."""
+    clip_norm: float | None = None
+    """Gradients of a larger l2 norm, all parameters together, are scaled down to it; None: not."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +179,10 @@ class RunConfig:
     """`float32` (a GPU's convolutions: TF32, PyTorch's default) or `bf16` (autocast; norm statistics and the
     loss stay in float32)."""
     deterministic: bool
-    capture: bool
-    """Record the training step and replay it, in runs of one process: as a CUDA graph on a GPU, as a list of
-    operations on a CPU (where it pays), with the same numbers."""
+    capture: bool | Literal["auto"]
+    """Capture the training step and replay it, in runs of one process: as a CUDA graph on a GPU, as a list of
+    operations on a CPU (where it pays), with the same numbers. `auto`: where that fails on a GPU, take the
+    steps one by one; true: the run fails there."""
     compile: bool
     """Train through `torch.compile`; evaluation stays eager."""
     tensorboard: bool

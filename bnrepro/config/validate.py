@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bnrepro.config.errors import UsageError, check_choice, shown
-from bnrepro.config.schema import RunConfig, StreamConfig
+from bnrepro.config.schema import OptimizerConfig, RunConfig, StreamConfig
 
 STATISTICS = ("running", "precise", "batch")
-"""What batch norm may use at evaluation (DESIGN: the words)."""
+"""What batch norm may use at evaluation (`bnrepro/README.md`, the words)."""
 AUGMENTATIONS = ("none", "crop", "crop_flip")
 PROTOCOLS = ("coupled", "workers", "fixed_sgd")
 MOST = 2**31 - 1
@@ -31,7 +31,8 @@ def validate(config: RunConfig) -> None:
     check_choice("precision", config.precision, ("float32", "bf16"))
     check_choice("data.augment", config.data.augment, AUGMENTATIONS)
     check_choice("protocol.name", config.protocol.name, PROTOCOLS)
-    check_choice("optimizer.name", config.optimizer.name, ("sgd",))
+    check_choice("optimizer.name", config.optimizer.name, ("sgd", "adam"))
+    check_choice("data.task", config.data.task, ("classes", "parity"))
     check_choice("optimizer.scaling", config.optimizer.scaling, ("linear", "sqrt", "none"))
     check_choice("schedule.name", config.schedule.name, ("cosine", "step"))
     for statistic in config.evaluation.statistics:
@@ -41,6 +42,7 @@ def validate(config: RunConfig) -> None:
             raise UsageError(f"{key}={shown(path)}: {reason}")
     _check_numbers(config)
     _check_schedule(config)
+    _check_optimizer(config.optimizer)
     if config.data.stream is not None:
         _check_stream(config.data.stream)
     if config.protocol.name == "fixed_sgd" and config.protocol.sgd_batch_size is None:
@@ -137,5 +139,18 @@ def _check_schedule(config: RunConfig) -> None:
         )
     if list(schedule.milestones) != sorted(schedule.milestones):
         raise UsageError(f"schedule.milestones={list(schedule.milestones)}: must rise")
-    if config.optimizer.nesterov and config.optimizer.momentum == 0:
-        raise UsageError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+
+
+def _check_optimizer(optimizer: OptimizerConfig) -> None:
+    if optimizer.nesterov and (optimizer.momentum == 0 or optimizer.name != "sgd"):
+        raise UsageError("optimizer.nesterov=true: needs optimizer=sgd and optimizer.momentum above 0")
+    if optimizer.clip_norm is not None and not optimizer.clip_norm > 0:
+        raise UsageError(f"optimizer.clip_norm={optimizer.clip_norm:g}: must be above 0, or null")
+    own = {"optimizer.beta2": optimizer.beta2, "optimizer.eps": optimizer.eps}
+    for key, value in own.items():
+        if (value is None) == (optimizer.name == "adam"):
+            raise UsageError(f"{key}={shown(value)}: is adam's, which needs it; other optimizers have null")
+    if optimizer.beta2 is not None and not (0 <= optimizer.beta2 < 1 and optimizer.momentum < 1):
+        raise UsageError(f"optimizer.beta2={optimizer.beta2:g}: it and optimizer.momentum must be below 1")
+    if optimizer.eps is not None and not optimizer.eps > 0:
+        raise UsageError(f"optimizer.eps={optimizer.eps:g}: must be above 0")

@@ -121,7 +121,7 @@ def _open_pickles(cifar: Cifar, parent: Path) -> Source:
             sides = [_torchvision(cifar)(str(parent), train=train) for train in (True, False)]
     except (RuntimeError, OSError) as error:
         raise UsageError(
-            f"data.root: {parent / cifar.folder} is no whole copy of {cifar.label} ({error}); "
+            f"data.root: {parent / cifar.folder} is not a whole copy of {cifar.label} ({error}); "
             f"remove it to have it downloaded again, or unpack {cifar.url} there"
         ) from error
 

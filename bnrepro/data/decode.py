@@ -8,7 +8,7 @@ import re
 import struct
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.rundir.reading import open_regular
 
 JPEG_SUFFIXES = (".jpeg", ".jpg", ".jpe", ".jfif")
@@ -51,9 +51,12 @@ class TooLarge(UsageError):
 
 
 def read_image(path: Path) -> bytes:
-    """The contents of an image file. Raises OSError, and `UsageError` for a pipe or a device."""
-    with open_regular(path) as file:
-        return file.read()
+    """The contents of an image file. Raises OSError, also for a pipe or a device, which is not opened."""
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except Damaged as error:
+        raise OSError(str(error).removeprefix(f"{path}: ")) from error
 
 
 def open_image(data: bytes, path: Path, max_pixels: int) -> Image.Image:
@@ -82,13 +85,18 @@ def decode_image(path: Path, image_size: int | None = None, max_pixels: int = 2*
     """
     with open_image(read_image(path), path, max_pixels) as image:
         rgb = to_rgb(_upright(image))
-    if image_size is not None and rgb.size != (image_size, image_size):
-        scale = image_size / min(rgb.size)
-        width, height = (max(image_size, round(side * scale)) for side in rgb.size)
-        left, top = (width - image_size) // 2, (height - image_size) // 2
-        resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
-        rgb = resized.crop((left, top, left + image_size, top + image_size))
-    return np.asarray(rgb)
+    return np.asarray(rgb if image_size is None else resized(rgb, image_size))
+
+
+def resized(image: Image.Image, size: int) -> Image.Image:
+    """The shorter side resized to `size`, and the centre cut out as a square."""
+    if image.size == (size, size):
+        return image
+    scale = size / min(image.size)
+    width, height = (max(size, round(side * scale)) for side in image.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    smaller = image.resize((width, height), Image.Resampling.BILINEAR)
+    return smaller.crop((left, top, left + size, top + size))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -154,12 +162,7 @@ def decode_files(
     main guard.
     """
     workers = min(32, os.cpu_count() or 1)
-    console = Console(stderr=True)
-    with (
-        ThreadPoolExecutor(workers) as threads,
-        Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as progress,
-    ):
-        line = progress.add_task(title, total=len(paths))
+    with ThreadPoolExecutor(workers) as threads, progress_line(title, len(paths)) as advance:
         for start in range(0, len(paths), BLOCK):
             block = paths[start : start + BLOCK]
             tasks = [block[i : i + TASK] for i in range(0, len(block), TASK)]
@@ -170,7 +173,16 @@ def decode_files(
                     )
                 )
             yield [decoded for part in parts for decoded in part]
-            progress.advance(line, len(block))
+            advance(len(block))
+
+
+@contextmanager
+def progress_line(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A line on stderr, where that is a terminal; call what it gives with the number of images done."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not sys.stderr.isatty(), transient=True) as progress:
+        line = progress.add_task(title, total=total)
+        yield lambda images: progress.advance(line, images)
 
 
 def _try_decode(path: Path, image_size: int | None, max_pixels: int) -> Decoded:
@@ -190,4 +202,4 @@ def why_unreadable(error: Exception, path: Path) -> str:
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     text = text.rpartition(".cpp:")[2].partition(", ")[2] or text
     text = re.sub(r"<_io.BytesIO object at 0x[0-9a-f]+>", path.name, text)
-    return text.removeprefix(f"{path}: ").replace(str(path), path.name)
+    return text.replace(str(path), path.name)

@@ -71,6 +71,6 @@ def epoch_table(
 def evaluation_order(images: int) -> Tensor:
     """One shuffled order `(images,)` int64 that depends on nothing but the number of images.
 
-    For statistics `batch`: test sets are sorted by class, and a batch of one class is no batch.
+    For statistics `batch`: test sets are sorted by class, and a batch of one class has other statistics.
     """
     return torch.from_numpy(random_stream("bnrepro-evaluation", images).permutation(images))

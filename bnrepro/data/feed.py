@@ -15,7 +15,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Feed(Protocol):
-    """One split, as batches on a device. Parts may be drawn ahead of the batches, so that nobody waits."""
+    """One split, as batches on a device. Parts may be drawn ahead of their batches."""
 
     device: torch.device
     chunk_images: int
@@ -26,7 +26,7 @@ class Feed(Protocol):
         ...
 
     def table(self, seed: int, epoch: int, stream: str = "train") -> Any:
-        """The random draws of an epoch (DESIGN: random streams). `stream` keeps other purposes apart."""
+        """The random draws of an epoch. `stream`: another one for every other purpose than training."""
         ...
 
     def train_batches(self, table: Any, parts: Iterable[Part]) -> Iterator[Batch]:

@@ -9,12 +9,10 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.cache import cache_folder
 from bnrepro.data.registry import Dataset, refuse_keys, register
-from bnrepro.data.streaming.dataset import StreamedDataset
+from bnrepro.data.streaming.dataset import MEAN, STD, StreamedDataset
 from bnrepro.data.streaming.listing import Listing, list_images
 from bnrepro.data.streaming.prepare import read_mark
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's training images in 0…1, per channel, as everybody has them (fb.resnet.torch, torchvision)."""
 WORDNET_ID = re.compile(r"n\d{8}")
 CLASSES = 1000
 
@@ -30,7 +28,7 @@ def load_imagenet(config: DataConfig) -> Dataset:
     listing = _listing(config)
     if other := [name for name in listing.classes if not WORDNET_ID.fullmatch(name)]:
         raise UsageError(
-            f"data.root: {listing.train.root}/train/{other[0]} is no WordNet id, as n01440764; use "
+            f"data.root: {listing.train.root}/train/{other[0]} is not a WordNet id, as n01440764; use "
             "data=image_stream for other images"
         )
     count = len(listing.classes)

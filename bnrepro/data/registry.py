@@ -61,6 +61,13 @@ class Dataset(ABC):
     def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
         """Batches of the training and of the test set on `device`."""
 
+    def parity(self) -> Dataset:
+        """The same images with two classes: is the number of the image's class odd?
+
+        Of digits a linear network gets 8 % wrong, and one that is not linear nearly none.
+        """
+        raise UsageError(f"data.task=parity: only of data sets in memory; {self.name} is streamed")
+
 
 Loader = Callable[[DataConfig], Dataset]
 
@@ -69,14 +76,20 @@ DATA = Registry[Loader]("data")
 register = DATA.register
 
 
+OWN = "own"
+"""The data set that `data.factory` makes, whatever its YAML is called."""
+
+
 @lru_cache(maxsize=4)
 def load_data(config: DataConfig) -> Dataset:
     """The data set that `config` describes, its training set cut to `config.train_subset`.
 
     Kept per process: the next cell of a sweep in the same worker costs nothing. Files that change under
-    a running process are seen by the next one. Raises `UsageError` for what the user can mend.
+    a running process are seen by the next one. Raises `UsageError` for what the user can repair.
     """
-    dataset = DATA.find(config.name)(config)
+    dataset = DATA.find(config.name if config.factory is None else OWN)(config)
+    if config.task == "parity":
+        dataset = dataset.parity()
     if config.train_subset is None:
         return dataset
     indices = balanced_subset(dataset.train.labels, config.train_subset, config.subset_seed)

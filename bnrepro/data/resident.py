@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,6 +53,11 @@ class ResidentDataset(Dataset):
     @property
     def in_channels(self) -> int:
         return self.train.stored.shape[-1]
+
+    def parity(self) -> ResidentDataset:
+        train, test = (replace(split, labels=split.labels % 2) for split in (self.train, self.test))
+        name = f"{self.name} (odd or even)"
+        return replace(self, name=name, classes=("even", "odd"), train=train, test=test)
 
     def feeds(self, config: DataConfig, device: torch.device) -> tuple[Feed, Feed]:
         def feed(split: Split) -> ResidentFeed:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bnrepro.config.ranges import Count
+from bnrepro.config.ranges import Count, Positive
 from bnrepro.models.registry import ModelFactory, register
 from bnrepro.norms import NormLayers
 
@@ -87,8 +87,10 @@ class CifarResNet(nn.Module):
         in_channels: int,
         shortcut: str,
         first_stride: int,
+        init_gain: float = 1.0,
     ) -> None:
         super().__init__()
+        self.init_gain = init_gain
         self.conv = layers.conv(in_channels, STAGES[0], 3, first_stride)
         self.norm = layers.norm(STAGES[0])
         self.act = layers.activation()
@@ -104,10 +106,12 @@ class CifarResNet(nn.Module):
         self._initialize()
 
     def _initialize(self) -> None:
-        """He et al. 2015, by fan-out, as the reference ResNets do."""
+        """He et al. 2015, by fan-out, as the reference ResNets do; times `init_gain`."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if self.init_gain != 1:
+                    module.weight.data *= self.init_gain
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.norm(self.conv(x)))
@@ -124,9 +128,10 @@ def cifar_resnet(depth: int) -> ModelFactory:
         in_channels: int = 3,
         shortcut: Literal["identity", "projection"] = "identity",
         first_stride: Count = 1,
+        init_gain: Positive = 1.0,
     ) -> nn.Module:
         layers = layers.with_context(default_groups=DEFAULT_GROUPS)
-        return CifarResNet(layers, depth, num_classes, in_channels, shortcut, first_stride)
+        return CifarResNet(layers, depth, num_classes, in_channels, shortcut, first_stride, init_gain)
 
     return make
 

@@ -44,7 +44,7 @@ class SyncBatchNorm(BatchNorm):
 
     In evaluation nothing is exchanged, since it may run in one process only.
 
-    A warning: it is no remedy for a small batch, but for small batches per worker; each layer waits for all
+    A warning: it cures small batches per worker, not a small batch; each layer waits for all
     processes twice forward and twice backward. `x: (N, C, H, W)` or `(N, C)`.
     """
 

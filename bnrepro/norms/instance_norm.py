@@ -8,7 +8,7 @@ from bnrepro.config.ranges import Positive
 from bnrepro.norms.registry import register
 
 
-@register("in")
+@register("in", maps=True)
 def instance_norm(num_channels: int, *, eps: Positive = 1e-5) -> nn.Module:
     """Instance normalization (Ulyanov et al. 2016), the same in training and test.
 

@@ -7,18 +7,19 @@ for the factories that have them (`CONTEXT`).
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnrepro.config.convert import check_arguments
+from bnrepro.config.convert import check_accepted, check_arguments
 from bnrepro.config.errors import UsageError
+from bnrepro.config.reference import load_reference
 from bnrepro.config.registry import Registry
 
 Factory = Callable[..., nn.Module]
@@ -32,6 +33,7 @@ CONTEXT = {
     "default_groups": "what `groups=auto` is in this family of models",
 }
 """Keyword arguments that come from the program and not from the norm's YAML."""
+MOST_GROUPS = 32
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Traits:
     activation: Callable[[], nn.Module] = nn.ReLU
     """The activation behind it; `nn.Identity` where the norm brings its own. Not the one behind the
     addition: that is the block's."""
+    maps: bool = False
+    """It needs images with height and width: `(N, C)` is not enough."""
     mixed: Callable[[nn.Module, Tensor, Tensor], nn.Module] | None = None
     """Makes from one of its layers the same with normalization batches that are data (`MixedBatchNorm`): in
     lockstep it then trains with several of them side by side."""
@@ -87,27 +91,24 @@ def register(name: str, **asks: Any) -> Callable[[F], F]:
 
 
 def find_factory(name: str, reference: str | None = None) -> Factory:
-    """The factory called `name`, or the one that `reference` ("module:callable") points to."""
+    """The factory called `name`, or what `reference` points to (`module:callable`, `file.py:callable`).
+
+    Torch's own batch norms are `bn`, or `bn_sync`: only those can share statistics over groups.
+    """
     if reference is None:
         return NORMS.find(name)
-    module, _, attribute = reference.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # the user's module may raise anything
-        raise UsageError(
-            f"norm.factory={reference}: cannot be imported ({error}); give module:callable, with the "
-            "module on PYTHONPATH"
-        ) from error
-    if not callable(factory):
-        raise UsageError(f"norm.factory={reference}: is no callable")
-    return factory
+    factory = load_reference("norm.factory", reference)
+    if isinstance(factory, type) and issubclass(factory, _BatchNorm):
+        return NORMS.find("bn_sync" if issubclass(factory, nn.SyncBatchNorm) else "bn")
+    return cast(Factory, factory)
 
 
 @dataclass(frozen=True)
 class NormLayers:
     """What a network builds its blocks from: convolution, norm and activation that belong together.
 
-    Raises `UsageError` for an option outside of the range that the factory annotates.
+    Raises `UsageError` for an option that the factory does not take, or outside of the range that it
+    annotates.
     """
 
     factory: Factory
@@ -115,6 +116,7 @@ class NormLayers:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_accepted("norm", self.factory, self.options, {"num_channels", *CONTEXT})
         check_arguments("norm", self.factory, self.options)
 
     @cached_property
@@ -140,23 +142,69 @@ class NormLayers:
             conv.bias = nn.Parameter(torch.zeros(out_channels))
         return conv
 
+    def linear(self, in_features: int, out_features: int) -> nn.Linear:
+        """A linear layer in front of a norm; its bias is as a convolution's.
+
+        Raises `UsageError` for a norm that is made for convolutions.
+        """
+        asks = self.traits
+        if asks.maps or asks.conv is not nn.Conv2d or asks.activation is not nn.ReLU or asks.initialize:
+            name = getattr(self.factory, "__name__", str(self.factory))
+            raise UsageError(
+                f"norm={name}: is made for convolutions, and this model has none; use bn, ln, gn or none"
+            )
+        layer = nn.Linear(in_features, out_features, bias=False)
+        if asks.conv_bias:
+            layer.bias = nn.Parameter(torch.zeros(out_features))
+        return layer
+
     def norm(self, num_channels: int, *, activated: bool = True, ends_branch: bool = False) -> nn.Module:
-        context = {**self.context, "activated": activated, "ends_branch": ends_branch}
+        groups = self.context.get("default_groups", fitting_groups(num_channels))
+        context = {
+            **self.context,
+            "activated": activated,
+            "ends_branch": ends_branch,
+            "default_groups": groups,
+        }
         given = {key: value for key, value in context.items() if key in self._accepted}
-        return _with_role(self.factory(num_channels, **given, **self.options), "norm")
+        return with_role(self.factory(num_channels, **given, **self.options), "norm")
 
     def activation(self) -> nn.Module:
-        return _with_role(self.traits.activation(), "activation")
+        return with_role(self.traits.activation(), "activation")
 
 
-def _with_role(module: nn.Module, role: str) -> nn.Module:
+def with_role(module: nn.Module, role: str) -> nn.Module:
+    """`module` itself, marked for `role_of`: also for an activation that `NormLayers` does not make."""
     module.layer_role = role  # type: ignore[assignment]
     return module
 
 
 def role_of(module: nn.Module) -> str:
-    """What `NormLayers` made it for, `norm` or `activation`, also where it is the identity; else nothing."""
-    return getattr(module, "layer_role", "")
+    """`norm` or `activation`: what it was made for, also where it is the identity; PyTorch's own by class."""
+    return getattr(module, "layer_role", "") or next(
+        (role for role, classes in _OWN_ROLES.items() if isinstance(module, classes)), ""
+    )
+
+
+_OWN_ROLES = {
+    "norm": (
+        *(nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm),
+        *(nn.GroupNorm, nn.LayerNorm),
+    ),
+    "activation": (
+        *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish),
+        *(nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Softplus),
+    ),
+}
+"""Of networks that are not ours."""
+
+
+def fitting_groups(num_channels: int) -> int:
+    """`groups=auto` in a network that says nothing of it: the most groups, up to the 32 of Wu & He 2018, that
+    divide the channels and leave two or more in each.
+    """
+    most = min(MOST_GROUPS, num_channels // 2)
+    return next((groups for groups in range(most, 1, -1) if num_channels % groups == 0), 1)
 
 
 def build_norm(name: str, num_channels: int, **options: Any) -> nn.Module:
@@ -166,8 +214,6 @@ def build_norm(name: str, num_channels: int, **options: Any) -> nn.Module:
     value out of range.
     """
     factory = find_factory(name)
-    accepted = set(inspect.signature(factory).parameters) - {"num_channels"}
-    if unknown := sorted(set(options) - accepted):
-        raise UsageError(f"norm {name} has no option {unknown[0]}; choices: {', '.join(sorted(accepted))}")
+    check_accepted("norm", factory, options, {"num_channels"})
     check_arguments("norm", factory, options)
     return factory(num_channels, **options)

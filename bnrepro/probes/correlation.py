@@ -23,8 +23,8 @@ class Correlation(Probe):
 
     def measure(self, look: Look, network: Network, after: Network | None) -> dict[str, Any]:
         return {
-            name: {"before": _alike(norm.inputs), "after": _alike(norm.outputs)}
-            for name, norm in look.norms.items()
+            "before": {name: _alike(norm.inputs) for name, norm in look.norms.items()},
+            "after": {name: _alike(norm.outputs) for name, norm in look.norms.items()},
         }
 
 

@@ -21,7 +21,9 @@ class Probe(ABC):
 
     @abstractmethod
     def measure(self, look: Look, network: Network, after: Network | None) -> dict[str, Any]:
-        """The values of one step: numbers, in dicts by layer; None where one is not defined.
+        """The values of one step, `{layer: {quantity: number}}`, also several of those by place.
+
+        None where a number is not defined.
 
         `look`: one pass of the probe batch through `network`. `after`: the network one step later, if the
         probe `needs_next_step`.

@@ -30,14 +30,15 @@ def open_regular(path: Path) -> Iterator[IO[bytes]]:
     """
     try:
         # O_NONBLOCK: a pipe that nobody writes to would wait for ever
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb")
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise Damaged(f"{path}: cannot be read ({error.strerror})") from error
-    with file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise Damaged(f"{path}: is not a regular file")
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise Damaged(f"{path}: is not a regular file")
+    with os.fdopen(number, "rb") as file:
         try:
             yield file
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,16 @@ import yaml
 from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.identity import difference
+from bnrepro.config.reference import changed_files, content_hashes
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.rundir import schema
+from bnrepro.rundir.boards import clear_board
 from bnrepro.rundir.files import (
     append,
     clear_unfinished,
     make_directory,
     remove,
-    storing,
     write_json,
     write_text,
 )
@@ -31,7 +31,7 @@ from bnrepro.rundir.reading import MIB, parse_json, read_json, read_text, read_y
 from bnrepro.rundir.result import ERROR, RESULT, is_over, read_result, result_head, write_result
 
 CONFIG, OVERRIDES, ENV = "config.yaml", "overrides.txt", "env.json"
-METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
+METRICS = "metrics.jsonl"
 CHECKPOINT, PROGRESS = "checkpoint.pt", "progress.json"
 CONFIG_BYTES, METRICS_BYTES, PROGRESS_BYTES = MIB // 4, 256 * MIB, MIB // 16
 Metrics = dict[str, Any]
@@ -54,6 +54,7 @@ PROGRESS_FIELDS = {
     "epoch": schema.whole(1),
     "images_per_second": schema.number(),
 }
+ENV_FIELDS = {"factory_files": schema.optional(schema.group_of(schema.text()))}
 
 
 def finished_result(directory: Path, config: RunConfig) -> dict[str, Any] | None:
@@ -89,6 +90,24 @@ def check_same_config(directory: Path, config: RunConfig) -> None:
         raise UsageError(
             f"{directory}: holds a run of another config ({'; '.join(changed)}); choose another --out, "
             "or the old values"
+        )
+    _check_same_files(directory, config)
+
+
+def _check_same_files(directory: Path, config: RunConfig) -> None:
+    """The config names the user's own factories by their files: what is in them belongs to the run too."""
+    if not (now := content_hashes(config)):
+        return
+    try:
+        before = schema.check(directory / ENV, read_json(directory / ENV, CONFIG_BYTES), ENV_FIELDS)
+    except FileNotFoundError:
+        return
+    except Damaged as error:
+        raise Damaged(f"{error}; {_UNKNOWN}") from error
+    if changed := changed_files(before.get("factory_files", {}), now):
+        raise UsageError(
+            f"{directory}: was trained with another {', '.join(changed)}; choose another --out, or put its "
+            "old content back"
         )
 
 
@@ -129,11 +148,11 @@ class Record:
         config = yaml.safe_dump(to_dict(self.config), sort_keys=False, allow_unicode=True)
         write_text(self.directory / CONFIG, config)
         write_text(self.directory / OVERRIDES, "".join(f"{line}\n" for line in overrides))
-        write_json(self.directory / ENV, environment)
+        write_json(self.directory / ENV, {**environment, "factory_files": content_hashes(self.config)})
 
     def say(self, line: str) -> None:
-        """One line for whoever looks at the run, from the process that writes."""
-        if self.writes:
+        """One line, unless it is empty, for whoever looks at the run; from the process that writes."""
+        if self.writes and line:
             print(f"bnrepro: {line}", file=sys.stderr, flush=True)
 
     def forget_checkpoint(self) -> None:
@@ -146,10 +165,7 @@ class Record:
         self.metrics = list(metrics)
         if self.writes:
             write_text(self.metrics_file, metrics_text(self.metrics))
-            board = self.directory / TENSORBOARD
-            with storing(board):
-                if board.is_dir() and not board.is_symlink():
-                    shutil.rmtree(board)
+            clear_board(self.directory)
 
     def append(self, line: Metrics) -> None:
         """Add one evaluation to `metrics.jsonl`."""

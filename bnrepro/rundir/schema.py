@@ -108,7 +108,7 @@ def optional(item: Field) -> Field:
 def check(path: Path, value: Any, fields: Mapping[str, Field], where: str = "") -> dict[str, Any]:
     """`value`, where it is an object with these fields; further ones may be there. Raises `Damaged`."""
     if not isinstance(value, dict):
-        raise Damaged(f"{path}: {where or 'it'} must be an object with keys, not {_shown(value)}")
+        raise Damaged(f"{path}: {where}must be an object with keys, not {_shown(value)}")
     for key, field in fields.items():
         if key not in value:
             if field.optional:

@@ -179,6 +179,6 @@ def _option(old: Any, value: Number, key: str) -> Number:
 def _get(config: RunConfig, key: str) -> Any:
     node: Any = config
     for name in key.split("."):
-        options = getattr(node, "options", {})
+        options = getattr(node, "options", None) or {}
         node = options[name] if name in options else getattr(node, name)
     return node

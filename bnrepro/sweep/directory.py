@@ -10,12 +10,12 @@ from bnrepro.config.errors import Damaged, UsageError
 from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
 from bnrepro.rundir import schema
+from bnrepro.rundir.boards import CELLS as CELLS
 from bnrepro.rundir.files import write_json
 from bnrepro.rundir.reading import MIB, read_json
 from bnrepro.sweep.axis import SCALES, Axis, cell_name, read_axis
 
 SWEEP = "sweep.json"
-CELLS = "cells"
 BATCH_SIZES, ANY_AXIS = 1, 2
 """Schemas: a grid over batch sizes, or over another key."""
 MOST_BYTES = 256 * MIB
@@ -28,6 +28,7 @@ FIELDS = {
     "axis": schema.optional(schema.group()),
     "seeds": schema.list_of(schema.whole()),
     "norm_options": schema.optional(schema.group_of(schema.group())),
+    "norm_labels": schema.optional(schema.group_of(schema.nullable(schema.text()))),
     "overrides": schema.optional(schema.list_of(schema.text())),
     "lockstep": schema.optional(schema.group_of(schema.whole(1))),
     "cells": schema.list_of(schema.group()),
@@ -125,8 +126,10 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
     if "axis" in new:
         axes["axis"] = {**new["axis"], "values": _union(new["axis"]["values"], old["axis"]["values"])}
     options = {**known, **new["norm_options"]}
+    labels = {**old.get("norm_labels", {}), **new.get("norm_labels", {})}
+    labelled = {"norm_labels": labels} if labels else {}
     lockstep = {"lockstep": old["lockstep"]} if "lockstep" in old else {}
-    return {**new, **axes, **lockstep, "norm_options": options, "cells": cells}
+    return {**new, **axes, **labelled, **lockstep, "norm_options": options, "cells": cells}
 
 
 def _refuse_other_axis(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -12,16 +12,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import Damaged, StorageError, UsageError
+from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
-from bnrepro.rundir.files import make_directory
-from bnrepro.rundir.result import is_over, read_result, result_head, write_result
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.fork_server import fork_server
 from bnrepro.sweep.plan import Cell
 from bnrepro.sweep.view import View
 from bnrepro.sweep.worker import Elsewhere, Finished, Reported, Stopped, Task, work
-from bnrepro.training.outcome import failed_result
+from bnrepro.training.outcome import record_lost
 
 STOP_SECONDS = 60.0
 """How long workers may take to write a checkpoint after Ctrl-C."""
@@ -158,27 +156,14 @@ class Pool:
         code = worker.process.exitcode
         cause = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         for cell in worker.cells:
-            self._finish(cell, self._lost(cell, f"the worker process died ({cause})"))
+            directory = cell.directory(self._directory)
+            self._finish(cell, record_lost(cell.config, directory, f"the worker process died ({cause})"))
         self._workers.remove(worker)
         worker.pipe.close()
         if self._queue:
             fresh = self._start(worker.gpu)
             self._workers.append(fresh)
             self._feed(fresh)
-
-    def _lost(self, cell: Cell, message: str) -> dict[str, Any]:
-        """The result of a cell whose worker died: its own, if it was over before the others of its group."""
-        directory = cell.directory(self._directory)
-        lost = failed_result(cell.config, message)
-        try:
-            result = read_result(directory, result_head(cell.config))
-            if result is not None and is_over(result):
-                return result
-            make_directory(directory)
-            write_result(directory, lost)
-        except (Damaged, StorageError) as error:
-            return failed_result(cell.config, f"{message}; {error}")
-        return lost
 
     def _end(self) -> None:
         """Let idle workers go; ask busy ones to write a checkpoint and stop."""

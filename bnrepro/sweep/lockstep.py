@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import UsageError, one_line
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
+from bnrepro.models import has_dropout
 from bnrepro.rundir.files import write_json
 from bnrepro.sweep.directory import SWEEP, read_sweep
 from bnrepro.sweep.plan import Cell, Plan
@@ -31,7 +32,7 @@ def parse_lockstep(text: str) -> int | None:
     return int(text)
 
 
-def settle(directory: Path, decided: dict[str, int]) -> dict[str, int]:
+def keep_decision(directory: Path, decided: dict[str, int]) -> dict[str, int]:
     """Write what was decided into `sweep.json`, where it is kept."""
     write_json(directory / SWEEP, {**read_sweep(directory), "lockstep": decided})
     return decided
@@ -105,9 +106,15 @@ def _impossible(base: RunConfig) -> str:
         return f"data={base.data.name} is streamed, and every run has a stream of its own"
     if base.micro_batch_size is not None:
         return "micro_batch_size is for models that fill the memory one by one"
+    if base.optimizer.name != "sgd" or base.optimizer.clip_norm is not None:
+        return "optimizer=adam and optimizer.clip_norm see all parameters of a stack, not one model's"
     if base.launcher.get("nodes", 1) * base.launcher.get("tasks_per_node", 1) > 1:
         return "launcher.nodes and launcher.tasks_per_node give a cell several processes"
-    return "compile=true compiles one model" if base.compile else ""
+    if base.compile:
+        return "compile=true compiles one model"
+    if has_dropout(base):
+        return f"model={base.model.name} has dropout, which a cell can only draw alone"
+    return ""
 
 
 def _on_gpu(base: RunConfig) -> bool:
@@ -122,8 +129,8 @@ def _fastest(cells: Sequence[Cell], seeds: int, say: Callable[[str], None]) -> i
             speeds[number] = images_per_second([cell.config for cell in cells[:number]])
         except UsageError:
             raise
-        except (ValueError, RuntimeError) as error:  # more do not fit, or a cell cannot train
-            say(f"{cells[0].shape}: {number} in lockstep: {type(error).__name__}: {error}")
+        except Exception as error:  # more do not fit, a cell cannot train, or this GPU was never tried
+            say(one_line(f"{cells[0].shape}: {number} in lockstep: {type(error).__name__}: {error}"))
             break
         finally:
             free_memory(resolve_device(cells[0].config.device))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import UsageError
-from bnrepro.config.identity import config_hash
+from bnrepro.config.labels import packaged_label
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.config.validate import validate
 from bnrepro.models import check_network
 from bnrepro.norms import Traits, find_factory, traits_of
 from bnrepro.probes import PROBES
+from bnrepro.rundir.result import result_head
 from bnrepro.sweep.axis import (
     BATCH_SIZE,
     Axis,
@@ -66,6 +67,11 @@ class Cell:
     """In lockstep it trains with other batch sizes: `fixed_sgd`, and a norm that takes them as data."""
     weight: float = 1.0
     """Operations of one image, in those of the sweep's lightest network."""
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """What its result must say of itself; there are many cells, and the hash takes its time."""
+        return result_head(self.config)
 
     @property
     def images(self) -> int:
@@ -250,9 +256,17 @@ def sweep_json(plan: Plan) -> dict[str, Any]:
         **(sizes if axis.is_batch_size else {"axis": to_dict(axis)}),
         "seeds": list(plan.seeds),
         "norm_options": options,
+        **_own_labels(plan),
         "overrides": list(plan.overrides),
         "cells": [_cell_json(cell) for cell in plan.cells],
     }
+
+
+def _own_labels(plan: Plan) -> dict[str, dict[str, str | None]]:
+    """What figures call norms that the package does not name so: nobody else would know."""
+    labels = {cell.config.norm.name: cell.config.norm.label for cell in plan.cells}
+    own = {norm: label for norm, label in labels.items() if label != packaged_label(norm)}
+    return {"norm_labels": own} if own else {}
 
 
 def _drop(config: dict[str, Any], key: str) -> None:
@@ -271,7 +285,7 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
         **({} if cell.axis.is_batch_size else {"x": cell.x}),
         "batch_size": cell.config.batch_size,
         "seed": cell.config.seed,
-        "config_hash": config_hash(cell.config),
+        "config_hash": cell.identity["config_hash"],
         "shared": cell.shared,
         "steps": cell.steps,
         "workers": cell.sizes.workers,

@@ -15,10 +15,11 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.files import clear_unfinished
 from bnrepro.rundir.lock import exclusive
 from bnrepro.rundir.record import CHECKPOINT
-from bnrepro.rundir.result import is_over, read_result, result_head
-from bnrepro.sweep.directory import write_sweep
+from bnrepro.rundir.result import is_over, read_result
+from bnrepro.rundir.tensorboard import write_experiment
+from bnrepro.sweep.directory import read_sweep, write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
-from bnrepro.sweep.lockstep import OFF, decide, in_groups, settle
+from bnrepro.sweep.lockstep import OFF, decide, in_groups, keep_decision
 from bnrepro.sweep.plan import Cell, Plan, sweep_json
 from bnrepro.sweep.slurm.jobs import read_jobs
 from bnrepro.sweep.slurm.queue import NoAnswer, look
@@ -58,7 +59,7 @@ def find_cells(plan: Plan, directory: Path) -> Found:
     found = Found({}, {}, [])
     for cell in plan.cells:
         try:
-            result = read_result(cell.directory(directory), result_head(cell.config))
+            result = read_result(cell.directory(directory), cell.identity)
         except Damaged as error:
             found.refused[cell.id] = failed_result(cell.config, str(error))
             continue
@@ -78,6 +79,8 @@ def open_sweep(plan: Plan, directory: Path) -> Iterator[Found]:
     with exclusive(directory, "a sweep", plan.base.lock):
         clear_unfinished(directory)
         write_sweep(directory, sweep_json(plan))
+        if plan.base.tensorboard:
+            write_experiment(directory, read_sweep(directory))
         yield find_cells(plan, directory)
 
 
@@ -87,24 +90,21 @@ def run_sweep(
     jobs: int | None,
     lockstep: int | None = OFF,
     say: Callable[[str], None] = lambda line: None,
-    begin: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run the cells that are missing on this machine; `say` is told what is decided before.
 
-    `begin` is called once nothing is refused any more.
     `lockstep`: cells of a shape that train together, None: what is fastest. Raises `UsageError` as
     `open_sweep` and `decide` do, and where jobs of this sweep are in Slurm's queue.
     """
     with open_sweep(plan, directory) as found:
         _refuse_queued(directory)
         done, todo = found.done, found.todo
-        decided = settle(directory, decide(plan, directory, lockstep, done, say))
-        begin()
+        decided = keep_decision(directory, decide(plan, directory, lockstep, done, say))
         groups = in_groups(todo, decided)
         number = jobs or default_jobs(plan.base)
         fresh = not any((cell.directory(directory) / CHECKPOINT).exists() for cell in todo)
         start = time.monotonic()
-        with View(groups, len(done), number) as view:
+        with View(todo, len(done), number) as view:
             pool = Pool(directory, number, gpus_to_deal(plan.base), plan.overrides, view)
             results = pool.run(groups)
         seconds = time.monotonic() - start

@@ -71,9 +71,8 @@ def cell_status(directory: Path, cell: dict[str, Any], running: bool | None = No
     if progress is None or state == "pending":
         return CellStatus(cell["id"], state, 0, total, None, None, {}, "")
     seconds = (total - progress["step"]) * cell["sgd_batch_size"] / max(progress["images_per_second"], 1e-9)
-    return CellStatus(
-        cell["id"], state, progress["step"], total, progress["epoch"], seconds if running else None, {}, ""
-    )
+    left = seconds if running and total else None  # of a single run the total may not be known yet
+    return CellStatus(cell["id"], state, progress["step"], total, progress["epoch"], left, {}, "")
 
 
 def is_locked(directory: Path) -> bool:

@@ -10,18 +10,21 @@ from bnrepro.config.schema import ProtocolConfig
 
 @dataclass(frozen=True)
 class BatchSizes:
-    """One cell's numbers of images (DESIGN: the words)."""
+    """One cell's numbers of images."""
 
     workers: int
+    """The protocol's workers, simulated or real."""
     sgd_batch_size: int
+    """Images behind one optimizer step, over all workers."""
     norm_batch_size: int
+    """Images that share their batch statistics."""
 
 
 def batch_sizes(protocol: ProtocolConfig, batch_size: int, all_workers: bool = False) -> BatchSizes:
     """The sizes that `batch_size`, images per worker, means under `protocol`.
 
     `all_workers`: for a norm whose statistics all workers share (`Traits.all_workers`). Raises `UsageError`
-    where `fixed_sgd`'s SGD batch is no multiple of `batch_size`.
+    where `fixed_sgd`'s SGD batch is not a multiple of `batch_size`.
     """
     sizes = _protocol_sizes(protocol, batch_size)
     return replace(sizes, norm_batch_size=sizes.sgd_batch_size) if all_workers else sizes
@@ -33,7 +36,7 @@ def _protocol_sizes(protocol: ProtocolConfig, batch_size: int) -> BatchSizes:
     if protocol.name == "workers":
         return BatchSizes(protocol.workers, protocol.workers * batch_size, batch_size)
     sgd = protocol.sgd_batch_size
-    assert sgd is not None  # validate() saw to it
+    assert sgd is not None  # validate() has checked it
     if batch_size > sgd or sgd % batch_size:
         raise UsageError(f"batch_size={batch_size}: must divide protocol.sgd_batch_size={sgd} in fixed_sgd")
     return BatchSizes(sgd // batch_size, sgd, batch_size)

@@ -20,7 +20,7 @@ from bnrepro.config.errors import Damaged
 from bnrepro.config.identity import config_hash
 from bnrepro.norms.batch_statistics import buffers_of_kind
 from bnrepro.rundir import schema
-from bnrepro.rundir.files import write_bytes
+from bnrepro.rundir.files import replace_file
 from bnrepro.rundir.reading import open_regular
 from bnrepro.rundir.record import CHECKPOINT, Metrics, Record, parse_metrics, read_metrics
 from bnrepro.rundir.run_error import evaluated_epochs
@@ -44,11 +44,11 @@ def save(directory: Path, state: Mapping[str, Any]) -> None:
     own = _own(state)
     file = io.BytesIO()
     torch.save({**own, CHECKSUM: checksum(own)}, file)
-    write_bytes(directory / CHECKPOINT, file.getvalue())
+    replace_file(directory / CHECKPOINT, lambda target: target.write(file.getbuffer()))
 
 
-def load(session: Session, record: Record) -> tuple[dict[str, Any], list[Metrics]] | None:
-    """What `save` wrote and the evaluations up to there, or None where there is no checkpoint.
+def load(session: Session, record: Record) -> tuple[dict[str, Any], list[Metrics], str] | None:
+    """What `save` wrote, the evaluations up to there and a remark on them; None where there is no checkpoint.
 
     Raises `Damaged` for one that is not as it was written, or not of this run at a place that it passes.
     """
@@ -59,7 +59,7 @@ def load(session: Session, record: Record) -> tuple[dict[str, Any], list[Metrics
         _check_tensors(path, state, session)
     except FileNotFoundError:
         return None
-    return _moved(state, session.device), _evaluations(path, state, session, record)
+    return _moved(state, session.device), *_evaluations(path, state, session, record)
 
 
 def checksum(state: Mapping[str, Any]) -> str:
@@ -138,8 +138,9 @@ def _check_tensors(path: Path, state: Mapping[str, Any], session: Session) -> No
         if index not in range(len(parameters)) or not isinstance(buffers, dict):
             raise Damaged(f"{path}: the optimizer has no parameter {index}")
         for name, value in buffers.items():
+            place = torch.zeros(()) if name == "step" else parameters[index]  # Adam counts
             found[f"optimizer.{index}.{name}"] = value
-            places[f"optimizer.{index}.{name}"] = parameters[index] if isinstance(value, Tensor) else value
+            places[f"optimizer.{index}.{name}"] = place if isinstance(value, Tensor) else value
     if step := state["position"]["step"]:
         found["losses"], places["losses"] = state["position"].get("losses"), torch.empty(step)
     if state["buffers"] is not None:
@@ -191,13 +192,15 @@ def _evaluated(session: Session, epoch: int) -> list[int]:
     return evaluated_epochs(epoch, config.epochs, config.evaluation.every)
 
 
-def _evaluations(path: Path, state: Mapping[str, Any], session: Session, record: Record) -> list[Metrics]:
+def _evaluations(
+    path: Path, state: Mapping[str, Any], session: Session, record: Record
+) -> tuple[list[Metrics], str]:
     """The lines of metrics.jsonl up to there: those of the file, or where it lost them, the checkpoint's own.
 
     Raises `Damaged` where neither has them.
     """
     number = state["position"]["evaluations"]
-    file, problem = record.metrics_file, ""
+    file, problem, remark = record.metrics_file, "", ""
     try:
         lines = read_metrics(file)[:number]
     except Damaged as error:
@@ -205,8 +208,8 @@ def _evaluations(path: Path, state: Mapping[str, Any], session: Session, record:
     if "metrics" in state:
         kept = parse_metrics(path, state["metrics"])
         if lines != kept:
-            record.say(f"{problem or f'{file}: does not fit the checkpoint'}; written again from there")
+            remark = f"{problem or f'{file}: does not fit the checkpoint'}; written again from there"
         lines = kept
     if [line["epoch"] for line in lines] != _evaluated(session, state["position"]["epoch"]):
         raise Damaged(problem or f"{file}: has not the {number} evaluations before the checkpoint")
-    return lines
+    return lines, remark

@@ -1,4 +1,4 @@
-"""The error under each of the statistics that batch norm may use at evaluation (DESIGN: the words)."""
+"""The error under each of the statistics that batch norm may use at evaluation: running, precise, batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Forward = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates one model; leaves its parameters, running buffers and the training streams alone."""
+    """Evaluates one model. Its parameters, running buffers and random streams stay as they are."""
 
     model: nn.Module
     forward: Forward
@@ -36,10 +36,10 @@ class Evaluator:
 
     @torch.inference_mode()
     def errors(self, statistics: Iterable[str], epoch: int) -> tuple[dict[str, float], LayerMoments | None]:
-        """Top-1 error in percent under each of `statistics` that has a meaning for the norm.
+        """The error in percent under each of `statistics` that the norm has.
 
-        Also the layers' moments behind `precise`, where that was asked for. `epoch` picks the draws of the
-        training images behind `precise`.
+        Also the layers' moments that `precise` was computed from, where that was asked for. `epoch` picks the
+        draws of its training images.
         """
         errors: dict[str, float] = {}
         moments = None
@@ -55,14 +55,14 @@ class Evaluator:
                     errors[statistic] = self._error(self._fixed_batches())
             else:
                 with using_batch_statistics(self.model):
-                    errors[statistic] = self._error(self._shuffled_groups())
+                    errors[statistic] = self._error(self.shuffled_groups())
         self.model.train()
         return errors, moments
 
     def moments(self, epoch: int) -> LayerMoments:
         """Each layer's moments over training images, in equal groups of `norm_batch_size`.
 
-        With training's augmentation, in an order and with draws of their own.
+        The images are augmented as in training, with an order and draws of their own.
         """
         table = self.train.table(self.seed, epoch, "precise")
         images = min(self.precise_images, len(self.train))
@@ -71,8 +71,7 @@ class Evaluator:
             parts = (slice(*part) for part in self._slices(images, self.norm_batch_size))
             for x, _ in self.train.train_batches(table, parts):
                 self.forward(x)
-        for layer in moments.values():
-            layer.sum_over(self.world)
+        moments.sum_over(self.world)
         return moments
 
     def _slices(self, images: int, group: int) -> Iterator[tuple[int, int]]:
@@ -86,8 +85,8 @@ class Evaluator:
         for x, y in self.test.test_batches(parts):
             yield x, y, len(y)
 
-    def _shuffled_groups(self) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """One shuffled order; the last group is filled up from its start, and those are not counted."""
+    def shuffled_groups(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Groups in one shuffled order. The last one is filled up from its start; those do not count."""
         images = len(self.test)
         order = evaluation_order(images)
         missing = -images % self.norm_batch_size

@@ -1,4 +1,4 @@
-"""SGD with momentum and its learning rate; weight decay falls on every parameter, the norms' too.
+"""SGD with momentum, Adam, and the learning rate; weight decay falls on every parameter, the norms' too.
 
 (Wu & He 2018, §4.1.)
 """
@@ -16,8 +16,6 @@ from bnrepro.config.schema import OptimizerConfig, ScheduleConfig
 
 REFERENCE_BATCH = 256
 """`optimizer.base_lr` is the rate at this many images per step (Goyal et al. 2017, §2.1)."""
-STATE = ("momentum_buffer",)
-"""The tensors that torch's SGD keeps for each parameter, by its names."""
 
 
 def scaled_lr(optimizer: OptimizerConfig, sgd_batch_size: int) -> float:
@@ -66,10 +64,30 @@ class SGD(torch.optim.SGD):
     step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
 
 
+class Adam(torch.optim.Adam):
+    """PyTorch's (Kingma & Ba 2015, Algorithm 1), as `SGD` is."""
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
 def build_optimizer(
     config: OptimizerConfig, parameters: Iterable[nn.Parameter], lr: float
 ) -> torch.optim.Optimizer:
-    """PyTorch's SGD, fused: one kernel for all parameters."""
+    """PyTorch's own, fused: one kernel for all parameters."""
+    if config.name == "adam":
+        assert config.beta2 is not None and config.eps is not None  # validate() saw to it
+        return Adam(
+            parameters,
+            lr=lr,
+            betas=(config.momentum, config.beta2),
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
     return SGD(
         parameters,
         lr=lr,
@@ -94,15 +112,22 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, list[Tensor]]:
-    """What the optimizer keeps: name -> each parameter's tensor, in their order.
+    """What the optimizer keeps, by torch's names: each parameter's tensor, in their order.
 
     Zeros where no step was taken yet, so that the first step is like the others. Empty without momentum.
     """
     group = optimizer.param_groups[0]
-    if not group["momentum"]:
-        return {}
+    names = _state_names(optimizer)
     for parameter in group["params"]:
-        for name in STATE:
-            if optimizer.state[parameter].get(name) is None:
-                optimizer.state[parameter][name] = torch.zeros_like(parameter)
-    return {name: [optimizer.state[parameter][name] for parameter in group["params"]] for name in STATE}
+        state = optimizer.state[parameter]
+        for name in names:
+            if state.get(name) is None:  # Adam counts the steps of every parameter
+                zeros = torch.zeros((), device=parameter.device)
+                state[name] = zeros if name == "step" else torch.zeros_like(parameter)
+    return {name: [optimizer.state[parameter][name] for parameter in group["params"]] for name in names}
+
+
+def _state_names(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    if isinstance(optimizer, torch.optim.Adam):
+        return ("step", "exp_avg", "exp_avg_sq")
+    return ("momentum_buffer",) if optimizer.param_groups[0]["momentum"] else ()

@@ -7,14 +7,16 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.norms import find_factory, traits_of
+from bnrepro.rundir.files import make_directory
 from bnrepro.rundir.record import Metrics, Record
-from bnrepro.rundir.result import result_head
+from bnrepro.rundir.result import is_over, read_result, result_head, write_result
 from bnrepro.rundir.run_error import last_errors, run_error
 from bnrepro.training.batch_sizes import batch_sizes
 from bnrepro.training.position import Position
@@ -82,6 +84,23 @@ def record_failure(
     if os.environ.get(DEBUG) == "1" or not record.writes:
         print(text, file=sys.stderr, end="", flush=True)
     return record.finish(failed_result(record.config, message, data))
+
+
+def record_lost(config: RunConfig, directory: Path, message: str) -> dict[str, Any]:
+    """The result of a run that its process did not end itself: its own if it is over, else a failed one.
+
+    The failed one is written, where the directory allows that.
+    """
+    lost = failed_result(config, message)
+    try:
+        result = read_result(directory, lost)
+        if result is not None and is_over(result):
+            return result
+        make_directory(directory)
+        write_result(directory, lost)
+    except (Damaged, StorageError) as error:
+        return failed_result(config, f"{message}; {error}")
+    return lost
 
 
 def failed_result(config: RunConfig, message: str, data: str | None = None) -> dict[str, Any]:

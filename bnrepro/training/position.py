@@ -18,7 +18,7 @@ class Position:
     epoch: int = 0
     """Finished epochs."""
     step: int = 0
-    """Steps done in the epoch under way."""
+    """Finished steps of the current epoch."""
     evaluations: int = 0
     """Lines of metrics.jsonl that belong to this point."""
     train_seconds: float = 0.0
@@ -27,22 +27,22 @@ class Position:
     _wrong: list[Tensor] = field(default_factory=list)
 
     def note(self, losses: Tensor, wrong: Tensor, step: int) -> None:
-        """Add some steps: the loss of each, the misclassified images of all. They stay on the device."""
+        """Add some steps: the loss of each, and the misclassified images of all. Both stay on the device."""
         self._losses.append(losses)
         self._wrong.append(wrong)
         self.step = step
 
     def losses(self) -> Tensor:
-        """The loss of every step of the epoch under way so far."""
+        """The loss of every step of the current epoch so far."""
         self._losses = [torch.cat(self._losses)]
         return self._losses[0]
 
     def wrong(self) -> int:
-        """Training images of the epoch under way that were misclassified."""
+        """Training images of the current epoch that were misclassified."""
         return int(torch.stack(self._wrong).sum())
 
     def next_epoch(self) -> None:
-        """The epoch under way is over, and its evaluation too."""
+        """The epoch and its evaluation are over: start counting again."""
         self.step = 0
         self._losses, self._wrong = [], []
 

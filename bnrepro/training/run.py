@@ -11,13 +11,14 @@ from typing import Any, Self
 
 import torch
 
+from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset, load_data
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.rundir.record import TENSORBOARD, Record, finished_result, metrics_text
+from bnrepro.rundir.record import Record, finished_result, metrics_text
 from bnrepro.rundir.run_error import evaluation_due, is_final
 from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
@@ -86,7 +87,7 @@ def run(
 
 @dataclass(eq=False)
 class Run:
-    """A run under way: a session and its run directory."""
+    """An open run: a session and its run directory."""
 
     session: Session
     record: Record
@@ -107,12 +108,12 @@ class Run:
             record.forget_checkpoint()
         try:
             found = checkpoint.load(session, record) if resume else None
+            state, metrics, remark = found or (None, [], "")
         except Damaged as error:
-            record.say(f"{error}; the run starts again")
-            found = None
-        state, metrics = found or (None, [])
+            state, metrics, remark = None, [], f"{error}; the run starts again"
         position = session.restore(state) if state else Position()
         record.go_back(metrics)
+        record.say(remark)
         opened = cls(session, record, position, probing, stop, report)
         probing.go_back(opened.steps)
         return opened
@@ -127,7 +128,7 @@ class Run:
 
     def __enter__(self) -> Self:
         if self.config.tensorboard and self.session.world.is_main:
-            self._boards.append(TensorBoard(self.record.directory / TENSORBOARD))
+            self._boards.append(TensorBoard(self.record.directory, self.trainer.sgd_batch_size))
         for board in self._boards:
             for line in (*self.record.metrics, *self.probing.lines):
                 board.evaluation(line)
@@ -140,7 +141,7 @@ class Run:
             board.close()
 
     def finish(self) -> dict[str, Any]:
-        """Train what is left, and write the result."""
+        """Train what is left and write the result."""
         with self:
             try:
                 self.probe()
@@ -169,7 +170,7 @@ class Run:
                 board.evaluation(line)
 
     def end_epoch(self) -> None:
-        """After its last step: evaluate, if it is time, and save what was found. Raises `Diverged`."""
+        """After an epoch's last step: evaluate, if it is time, and save the result. Raises `Diverged`."""
         position = self.position
         self.session.world.average_buffers(self.trainer.model)
         self._check_finite()
@@ -191,11 +192,11 @@ class Run:
             return self.record.finish(failed_result(self.config, str(diverged), self.session.dataset.name))
         result = ended_result(self.session, self.position, self.record.metrics, diverged)
         for board in self._boards:
-            board.result(result, self.config.optimizer.base_lr)
+            board.result(result, to_dict(self.config))
         return self.record.finish(result)
 
     def _check_finite(self) -> None:
-        """Raises `Diverged`: a loss is from before its step, and says nothing of what the step leaves."""
+        """Raises `Diverged`: a step's loss is from before its update, and does not show what that did."""
         model, position = self.trainer.model, self.position
         left: list[torch.Tensor] = [*model.parameters()]
         for layer in batch_statistics_layers(model).values():
@@ -204,8 +205,8 @@ class Run:
             raise Diverged("weights or running statistics are not finite", self.steps - 1, position.epoch + 1)
 
     def _pause(self, chunk: Chunk) -> None:
-        """Between chunks of steps: say how it goes, and save or stop where it is time."""
-        self.tell(chunk)
+        """Between chunks of steps: report, then save or stop if it is time."""
+        self.note(chunk)
         self.probe()
         stop, save = self.session.world.any(self.stop.wanted, self.save_due())
         if stop or save:
@@ -213,7 +214,7 @@ class Run:
         if stop:
             raise Interrupted
 
-    def tell(self, chunk: Chunk) -> None:
+    def note(self, chunk: Chunk) -> None:
         """Report how the run goes, and note it for `bnrepro status`."""
         position, now = self.position, time.monotonic()
         progress = Progress(

@@ -14,11 +14,20 @@ from torch import Tensor, nn
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
 from bnrepro.data.feed import Feed
-from bnrepro.models import build_model
+from bnrepro.models import build_model, has_dropout
 from bnrepro.norms import NormLayers, Traits, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
 from bnrepro.training.evaluation import Evaluator
+from bnrepro.training.first_look import (
+    LEAST_IMAGES,
+    check_buffers,
+    check_output,
+    check_traits,
+    draws_random_numbers,
+    is_from_outside,
+    some_images,
+)
 from bnrepro.training.optimizer import build_optimizer, lr_schedule, scaled_lr
 from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
@@ -26,17 +35,17 @@ from bnrepro.training.step.accumulation import Accumulation
 from bnrepro.training.step.cpu_replay import WORTH_STEPS, replay_operations
 from bnrepro.training.step.cuda_graph import capture_graph
 from bnrepro.training.step.plain import Gradients, PlainStep, whole_batch
-from bnrepro.training.step.replayed import MakeReplay
+from bnrepro.training.step.replayed import MakeReplay, where_possible
 from bnrepro.training.task import CLASSES, Task
 from bnrepro.training.trainer import Trainer
 
 ALONE = World()
-_WEIGHTS = 0x77656967
+_WEIGHTS, _STEPS = 0x77656967, 0x73746570
 
 
 @dataclass(frozen=True)
 class Session:
-    """A cell ready to take its first step."""
+    """A cell, ready for its first step."""
 
     config: RunConfig
     device: torch.device
@@ -48,6 +57,8 @@ class Session:
     world: World
     traits: Traits
     """What its norm asks for."""
+    draws: bool
+    """Does its network draw random numbers in training, as dropout does?"""
 
     @classmethod
     def prepare(
@@ -70,7 +81,13 @@ class Session:
         world.check_norms(model)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         train, test = feeds or dataset.feeds(config.data, device)
-        trainer = _trainer(config, sizes, model, train, CLASSES, world)
+        group = normalization_batch(model, sizes)
+        draws = (
+            _first_look(config, model, layers.traits, test, len(dataset.classes), world)
+            if is_from_outside(config)
+            else has_dropout(config)
+        )
+        trainer = _trainer(config, sizes, model, train, CLASSES, world, draws)
         evaluator = Evaluator(
             model=model,
             forward=with_precision(model, config.precision, device),
@@ -78,12 +95,12 @@ class Session:
             train=train,
             test=test,
             batch_size=config.evaluation.batch_size,
-            norm_batch_size=normalization_batch(model, sizes),
+            norm_batch_size=group,
             precise_images=config.evaluation.precise_images,
             seed=config.seed,
             world=world,
         )
-        return cls(config, device, dataset, sizes, CLASSES, trainer, evaluator, world, layers.traits)
+        return cls(config, device, dataset, sizes, CLASSES, trainer, evaluator, world, layers.traits, draws)
 
     def table(self, epoch: int) -> Any:
         """The draws of an epoch, counted from 0."""
@@ -109,8 +126,27 @@ class Session:
         return Position.from_state(state["position"])
 
 
+def _first_look(
+    config: RunConfig, model: nn.Module, traits: Traits, feed: Feed, classes: int, world: World
+) -> bool:
+    """Check a network from outside before it trains; does it draw random numbers in training?"""
+    sizes = batch_sizes(config.protocol, config.batch_size)
+    x = some_images(feed, normalization_batch(model, sizes) if traits.batch_statistics else LEAST_IMAGES)
+    check_output(model, x, classes)
+    check_traits(model, traits, x, config.norm.name)
+    if world.size > 1 or config.micro_batch_size is not None:
+        check_buffers(model, x)
+    return draws_random_numbers(model, x)
+
+
 def _trainer(
-    config: RunConfig, sizes: BatchSizes, model: nn.Module, feed: Feed, task: Task, world: World
+    config: RunConfig,
+    sizes: BatchSizes,
+    model: nn.Module,
+    feed: Feed,
+    task: Task,
+    world: World,
+    draws: bool,
 ) -> Trainer:
     steps = steps_per_epoch(len(feed), sizes)
     total = config.epochs * steps
@@ -121,11 +157,13 @@ def _trainer(
         lr=lr_schedule(config.schedule, config.optimizer.base_lr, peak, config.epochs, steps),
         total_steps=total,
         gradients=_gradients(config, model, feed.device, task, world),
+        seed=(lambda number: _seed_step(config.seed, world.rank, number)) if draws else None,
+        clip_norm=config.optimizer.clip_norm,
     )
     return Trainer(
         model=model,
         plain=plain,
-        make_replay=_make_replay(config, feed.device, total) if world.size == 1 else None,
+        make_replay=_make_replay(config, feed.device, total) if world.size == 1 and not draws else None,
         feed=feed,
         task=task,
         sgd_batch_size=sizes.sgd_batch_size,
@@ -148,9 +186,9 @@ def _gradients(
 
 
 def _make_replay(config: RunConfig, device: torch.device, total_steps: int) -> MakeReplay | None:
-    """How the training step is replayed, where that is asked for and wins time."""
+    """How the training step is replayed, where that is asked for and saves time."""
     if config.capture and device.type == "cuda":
-        return capture_graph
+        return capture_graph if config.capture is True else where_possible(capture_graph)
     if config.capture and device.type == "cpu" and not config.compile and total_steps >= WORTH_STEPS:
         return replay_operations
     return None
@@ -168,8 +206,14 @@ def initial_weights(seed: int) -> Iterator[None]:
         yield
 
 
+def _seed_step(seed: int, rank: int, number: int) -> None:
+    """The random numbers of a step's dropout, the same whether the run was interrupted before it or not."""
+    state = np.random.SeedSequence((_STEPS, seed, rank, number)).generate_state(1, np.uint64)[0]
+    torch.manual_seed(int(state) & (2**63 - 1))
+
+
 def norm_layers(config: RunConfig, sizes: BatchSizes) -> NormLayers:
-    """The norm of a cell, with what it has to know of the cell."""
+    """The norm of a cell, with the batch sizes that it needs to know."""
     return NormLayers(
         find_factory(config.norm.name, config.norm.factory),
         config.norm.options,
@@ -191,6 +235,7 @@ def build_network(config: RunConfig, layers: NormLayers, dataset: Dataset) -> nn
         num_classes=len(dataset.classes),
         in_channels=dataset.in_channels,
         zero_init_last=config.model.zero_init_last,
+        factory=config.model.factory,
         **config.model.options,
     )
 

@@ -1,4 +1,4 @@
-"""What a network is trained for: its loss, which images count as errors, and what guessing would reach."""
+"""What a network is trained for: its loss, which images count as errors, and the error of a guess."""
 
 from __future__ import annotations
 
@@ -37,4 +37,4 @@ def _guess(classes: int) -> float:
 
 
 CLASSES = Task(loss=_cross_entropy, wrong=_wrong_class, chance=_guess)
-"""To tell classes apart: cross-entropy, and the error is top-1."""
+"""Classification: cross-entropy and the top-1 error."""

@@ -1,8 +1,8 @@
-"""One epoch of training: batches in, steps taken, what they were like out.
+"""One epoch of training: batches in, steps taken, losses and errors out.
 
 An epoch is cut into chunks, steps in a row whose images come at once; between chunks the run is reported,
-saved or stopped. A step is one update of the weights on one SGD batch (`step/plain.py`). Where a device wins
-time by it, the step is captured once and then replayed (`step/replayed.py`). Several models that train in
+saved or stopped. A step is one update of the weights on one SGD batch (`step/plain.py`). Where that saves
+time, the step is captured once and then replayed (`step/replayed.py`). Several models that train in
 lockstep (`lockstep/stacked.py`) take the same chunks and the same steps, as one stacked model.
 """
 
@@ -55,7 +55,7 @@ class Trainer:
     model: nn.Module
     plain: PlainStep
     make_replay: MakeReplay | None
-    """How this device replays a step; None: it is taken as it is."""
+    """How the step is replayed; None: it is not."""
     feed: Feed
     task: Task
     sgd_batch_size: int
@@ -105,7 +105,7 @@ class Trainer:
 def best_step(
     plain: PlainStep, buffers: Iterable[Tensor], make_replay: MakeReplay | None
 ) -> PlainStep | ReplayedStep:
-    """The step that training takes: replayed where there is a way to. `buffers`: those that it may change."""
+    """The step that training takes: replayed, if there is a way. `buffers`: those that it may change."""
     return plain if make_replay is None else ReplayedStep(plain, buffers, make_replay)
 
 
@@ -133,7 +133,7 @@ def raise_if_diverged(position: Position, steps_per_epoch: int) -> None:
 
 
 def divergence(position: Position, steps_per_epoch: int) -> Diverged | None:
-    """The first bad loss of the epoch under way. Waits for the device."""
+    """The first loss of the current epoch that is not finite. Waits for the device."""
     losses = position.losses()
     finite = torch.isfinite(losses)
     if finite.all():

@@ -78,5 +78,5 @@ def test_a_sweep_without_metrics_has_the_figure_but_no_curves(sweep) -> None:
     path = sweep(norms=("bn",), batch_sizes=(1, 2), metrics=False)
     plots = write_plots([path], formats=["png"])
     assert [file.name for file in plots.written] == [
-        *("table.csv", "summary.csv", "effects.csv", "figure.png", "tensorboard")
+        *("table.csv", "summary.csv", "effects.csv", "figure.png", "sweep")
     ]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_runs import TINY, tiny_config
+from tiny_runs import TINY, start, tiny_config
 
 from bnrepro.sweep.plan import Axes, plan_sweep
 from bnrepro.sweep.view import View
@@ -32,8 +32,7 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 @pytest.mark.slow
 def test_a_sweep_whose_reader_leaves_stops_with_141(tmp_path: Path) -> None:
     arguments = ("sweep", "batch-size", *TINY[:1], *TINY[2:], "--norms", "bn,gn", "--batch-sizes", "1,64")
-    command = [sys.executable, "-m", "bnrepro", *arguments, "epochs=30", "--out", str(tmp_path / "sweep")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with start(*arguments, "epochs=30", "--jobs", "1", "--out", str(tmp_path / "sweep")) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
@@ -53,7 +52,6 @@ def test_help_for_a_reader_that_has_left_is_not_a_traceback() -> None:
 def test_a_run_is_asked_to_stop_where_nobody_reads_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopFlag()
     monkeypatch.setattr("bnrepro.training.progress.PLAIN_SECONDS", 0.0)
-    monkeypatch.setattr("bnrepro.training.progress.LONG_SECONDS", 0.0)
     monkeypatch.setattr(sys, "stderr", Left())
     line = ProgressLine(stop)
     line(Progress(step=1, total_steps=2, epoch=1, images_per_second=1.0, error=None))
@@ -64,7 +62,7 @@ def test_a_run_is_asked_to_stop_where_nobody_reads_its_lines(monkeypatch: pytest
 def test_a_sweep_notices_that_nobody_reads_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     (cell,) = plan_sweep(tiny_config_overrides(), Axes(("gn",), (16,), (0,)), 128).cells
     monkeypatch.setattr(sys, "stderr", Left())
-    view = View([[cell]], 0, 1)
+    view = View([cell], 0, 1)
     view.started(cell)
     with pytest.raises(BrokenPipeError):
         view.finished(cell, result_of(cell))

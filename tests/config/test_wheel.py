@@ -12,6 +12,7 @@ def test_configs_travel_to_where_the_program_looks_for_them(tmp_path, monkeypatc
     """Laid out as pyproject.toml tells hatchling to; building a wheel would need the network."""
     wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["packages"] == ["bnrepro"]
+    assert (ROOT / "bnrepro" / "py.typed").exists(), "type checkers would not see the annotations"
     for source, target in wheel["force-include"].items():
         (tmp_path / target).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / target).symlink_to(ROOT / source)

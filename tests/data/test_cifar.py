@@ -72,7 +72,7 @@ def test_damaged_archive_is_one_line(data_config, tmp_path, monkeypatch):
     write_pickles(tmp_path / "data", monkeypatch, "cifar10")
     (tmp_path / "data" / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"cut")
     with pytest.raises(
-        UsageError, match=r"cifar-10-batches-py is no whole copy of CIFAR-10 .*cifar-10-python"
+        UsageError, match=r"cifar-10-batches-py is not a whole copy of CIFAR-10 .*cifar-10-python"
     ):
         load_data(data_config("cifar10", root=str(tmp_path / "data")))
 

@@ -5,9 +5,12 @@ import json
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_runs import TINY, call, tiny_config, tiny_run
+from torch import nn
 
 from bnrepro.config.errors import UsageError
+from bnrepro.norms import role_of
 from bnrepro.probes import PROBES, Probe
+from bnrepro.rundir.boards import board_directory
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import run
 
@@ -30,12 +33,12 @@ def test_every_layer_is_there_at_every_step(tmp_path):
         assert list(line["shift"]) == ([] if line["step"] == 8 else convs[1:]), "8 is the last step"
     assert {value["distance"] for value in lines[0]["inputs"]["norms"].values()} == {0.0}
     assert all(value["distance"] > 0 for value in lines[-1]["inputs"]["norms"].values())
-    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board = EventAccumulator(str(board_directory(tmp_path)))
     board.Reload()
-    drawn = board.Scalars("gradients/blocks/2/conv2/weight")
-    assert [event.step for event in drawn] == [0, 1, 3, 8]
+    drawn = board.Scalars("inside/gradients.weight/blocks.2.conv2")
+    assert [event.step for event in drawn] == [0, 16, 48, 128], "images seen"
     assert drawn[1].value == pytest.approx(lines[1]["gradients"]["blocks.2.conv2"]["weight"], rel=1e-6)
-    assert [event.step for event in board.Scalars("loss")] == [8], "the run's own, not the probe batch's"
+    assert [event.step for event in board.Scalars("train/loss")] == [128], "not the probe batch's"
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, 2, 3, 4, 7])
@@ -76,14 +79,14 @@ def test_models_in_lockstep_are_looked_at_one_by_one(tmp_path):
 def test_a_probe_of_the_users_own_is_one_class(tmp_path):
     class Weights(Probe):
         def measure(self, look, network, after):
-            return {name: len(layer.gradient) for name, layer in look.weights.items()}
+            return {name: {"rows": len(layer.gradient)} for name, layer in look.weights.items()}
 
     PROBES.register("weights")(Weights)
     try:
         tiny_run(tmp_path, "probes=[weights]", "probe_steps=[0]")
     finally:
         del PROBES["weights"]
-    assert probed(tmp_path)[0]["weights"]["conv"] == 16
+    assert probed(tmp_path)[0]["weights"]["conv"] == {"rows": 16}
 
 
 @pytest.mark.parametrize(
@@ -102,3 +105,13 @@ def test_what_cannot_be_is_refused_in_a_line(tmp_path, override, says):
     assert refused.code == 2
     assert says in refused.err
     assert not (tmp_path / "sweep").exists()
+
+
+def test_layers_of_a_network_that_is_not_ours_are_found(tmp_path):
+    """PyTorch's own norms and activations, by their classes."""
+    tiny_run(tmp_path, "model=mlp", "model.activation=identity", "probes=[inputs]", "probe_steps=[0]")
+    (line,) = probed(tmp_path)
+    assert list(line["inputs"]["activations"]) == [f"hidden.{i}.act" for i in range(3)]
+    assert [role_of(layer) for layer in (nn.BatchNorm2d(4), nn.GELU(), nn.Linear(2, 2), nn.Identity())] == [
+        *("norm", "activation", "", "")
+    ]

@@ -121,14 +121,14 @@ def test_shift_is_the_gradient_after_the_step_of_the_layers_below():
 
 def test_correlations_are_numpys():
     net = network(Net("ln"))
-    found = PROBES["correlation"](look(net)).measure(look(net), net, None)["norm"]
+    found = PROBES["correlation"](look(net)).measure(look(net), net, None)
     before = net.model.below(net.x).detach()
     for place, x in (("before", before), ("after", net.model.norm(before).detach())):
         pairs = np.abs(np.corrcoef(x.numpy().T)[np.triu_indices(4, 1)])
-        assert found[place]["mean"] == pytest.approx(pairs.mean(), rel=1e-5)
-        assert found[place]["largest"] == pytest.approx(pairs.max(), rel=1e-5)
+        assert found[place]["norm"]["mean"] == pytest.approx(pairs.mean(), rel=1e-5)
+        assert found[place]["norm"]["largest"] == pytest.approx(pairs.max(), rel=1e-5)
         rows = x.numpy() / np.linalg.norm(x.numpy(), axis=1, keepdims=True)
-        assert found[place]["images"] == pytest.approx(
+        assert found[place]["norm"]["images"] == pytest.approx(
             np.abs((rows @ rows.T)[np.triu_indices(60, 1)]).mean(), rel=1e-5
         )
 
@@ -138,7 +138,7 @@ def test_what_is_not_defined_is_none_and_no_number():
     with torch.no_grad():
         model.below.weight.zero_()
     net = network(model)
-    found = PROBES["correlation"](look(net)).measure(look(net), net, None)["norm"]["before"]
+    found = PROBES["correlation"](look(net)).measure(look(net), net, None)["before"]["norm"]
     assert found["mean"] is None
     with torch.no_grad():
         model.below.weight.fill_(float("inf"))

@@ -64,9 +64,9 @@ def test_an_experiment_of_the_users_replaces_the_default(script: Script, log: Pa
 
 def test_it_ends_by_saying_where_everything_is(script: Script, log: Path) -> None:
     output = script("reproduce.sh").stdout
-    for name in ("figure.png", "table.csv", "cells/*/tensorboard"):
+    for name in ("figure.png", "table.csv", "tensorboard"):
         assert f"results/runs/digits-fixed_sgd/{name}" in output
-    assert "tensorboard --logdir results/runs/digits-fixed_sgd" in output.replace("\\ ", " ")
+    assert "tensorboard --logdir results/runs/digits-fixed_sgd/tensorboard" in output.replace("\\ ", " ")
 
 
 @pytest.mark.parametrize(

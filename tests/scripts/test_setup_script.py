@@ -3,8 +3,13 @@
 The interpreter, pip and uv are stand-ins that record what they are told, so that nothing is downloaded.
 """
 
+import os
 import re
+import shutil
+import subprocess
+import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,6 +135,52 @@ def test_another_interpreter_does_not_replace_a_venv(script: Script, installs: P
     assert refused.returncode == 1
     assert f"{tree}/.venv has Python 3.12.1" in refused.stderr
     assert "remove it to use BNREPRO_PYTHON=python3.12" in refused.stderr
+
+
+def test_the_size_of_the_download_is_said_before_it_begins(script: Script, installs: Path) -> None:
+    """A metered connection, or a small disk, would be full before its owner knew."""
+    said = script("setup.sh").stdout
+    assert re.search(r"up to [0-9.]+ GB to download, [0-9.]+ GB on disk", said)
+
+
+@pytest.fixture
+def shared(tree: Path) -> Iterator[Path]:
+    """The copy where every user may look; pytest's own folders are for one."""
+    place = Path(tempfile.mkdtemp(prefix="bnrepro-test-", dir="/tmp"))
+    yield shutil.copytree(tree, place / "the repository")
+    shutil.rmtree(place)
+
+
+def as_somebody_else(shared: Path) -> subprocess.CompletedProcess[str]:
+    """reproduce.sh by a user who may not write there."""
+    shared.parent.chmod(0o755)
+    become = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    command = ["bash", str(shared / "scripts" / "reproduce.sh"), "--dry-run"]
+    return subprocess.run(
+        [*become, *command] if os.geteuid() == 0 else command, cwd="/", capture_output=True, text=True
+    )
+
+
+def test_a_checkout_that_cannot_be_written_is_one_line(shared: Path) -> None:
+    shared.chmod(0o555)
+    refused = as_somebody_else(shared)
+    shared.chmod(0o755)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith(f"setup: {shared}: ") and "make a copy of the repository" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+def test_a_venv_of_another_user_is_left_as_it_is(shared: Path) -> None:
+    """Its Python may be in a home that nobody else can enter: it looks broken, and is not."""
+    python = executable(shared / ".venv" / "bin" / "python", "#!/bin/sh\n")
+    python.chmod(0o700)
+    shared.chmod(0o777)
+    refused = as_somebody_else(shared)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert f"{shared}/.venv belongs to root" in line
+    assert python.exists()
 
 
 def normalized(name: str) -> str:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from bnrepro.config.compose import compose_config
 from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import Damaged, UsageError
-from bnrepro.config.identity import config_hash, flatten
+from bnrepro.config.identity import cannot_change_a_number, config_hash, flatten
 from bnrepro.sweep.axis import cell_name, cell_x, make_axis, number_text, read_axis, usual_scale
-from bnrepro.sweep.cost import relative_cost
+from bnrepro.sweep.cost import longest_first, relative_cost
 from bnrepro.sweep.directory import default_directory, read_sweep, write_sweep
 from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
 from bnrepro.sweep.prepare import prepare_sweep
@@ -38,7 +38,7 @@ def old_plan() -> Plan:
 
 
 def test_a_sweep_over_batch_sizes_is_written_as_ever():
-    """Byte for byte, apart from keys that the config has got since."""
+    """Byte for byte, apart from keys that came since, and what cannot change a number."""
     old, new = json.loads(OLD.read_text()), sweep_json(old_plan())
     known = flatten(old["base"])
 
@@ -48,7 +48,8 @@ def test_a_sweep_over_batch_sizes_is_written_as_ever():
             if isinstance(value, dict) and any(k.startswith(f"{prefix}{key}.") for k in known):
                 kept[key] = without_newer(value, f"{prefix}{key}.")
             elif f"{prefix}{key}" in known or value == {}:
-                kept[key] = value
+                changes = not cannot_change_a_number(f"{prefix}{key}")
+                kept[key] = value if changes else known.get(f"{prefix}{key}", value)
         return kept
 
     new["base"] = without_newer(new["base"])
@@ -244,15 +245,27 @@ def test_two_values_never_share_a_directory(x, y):
 
 
 def test_the_networks_that_cost_more_go_first():
-    """Digits of 16 × 16 pixels cost four times those of 8 × 8."""
-    plan, dataset = prepare_sweep([], Axes(("bn",), (0.5, 1.0), (0,), "optimizer.base_lr"))
-    assert {cell.weight for cell in plan.cells} == {1.0}
+    """The order of cells, the time left and the packing of Slurm's tasks follow the operations."""
+    plan, dataset = prepare_sweep(["model=mlp"], Axes(("bn",), (50, 200), (0, 1), "model.width"))
+    light, heavy = (cell for cell in plan.cells if cell.config.seed == 0)
+    assert light.weight == 1
+    # 8 × 8 pixels, two more hidden layers, ten classes; the gradient by the pixels is not computed
+    operations = [3 * (2 * width**2 + 10 * width) + 2 * 64 * width for width in (50, 200)]
+    assert heavy.weight == pytest.approx(operations[1] / operations[0])
+    assert relative_cost(heavy) == pytest.approx(heavy.weight * relative_cost(light))
+    assert [cells[0].x for cells in longest_first([cell] for cell in plan.cells)] == [200, 200, 50, 50]
     assert len(dataset.train.labels) == 1437
-    plan, dataset = prepare_sweep([], Axes(("bn",), (100, 200), (0,), "data.train_subset"))
+
+
+def test_the_other_axes_change_no_network():
+    plan, _ = prepare_sweep([], Axes(("bn",), (100, 200), (0,), "data.train_subset"))
     assert [cell.train_images for cell in plan.cells] == [100, 200]
     assert [cell.weight for cell in plan.cells] == [1.0, 1.0]
-    costs = [relative_cost(cell) for cell in plan.cells]
-    assert costs[0] < costs[1]
+
+
+def test_a_value_that_the_network_refuses_is_refused_in_the_plan():
+    with pytest.raises(UsageError, match=r"model\.steps"):
+        prepare_sweep(["model=lstm"], Axes(("bn",), (8, 7), (0,), "model.steps"))
 
 
 def test_put_leaves_everything_else_alone():

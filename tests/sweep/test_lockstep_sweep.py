@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from tiny_runs import TINY, call, image_folder, tiny_config, tiny_run
 
 from bnrepro.config.errors import UsageError
@@ -109,7 +110,7 @@ def test_the_measurement_behind_auto_runs_on_any_device():
 @pytest.mark.parametrize("protocol", ["coupled", "fixed_sgd"])
 def test_auto_measures_every_shape_and_leaves_one_that_fails_alone(tmp_path, monkeypatch, protocol):
     """As on a GPU; a cell that cannot train must not end the sweep before it begins."""
-    monkeypatch.setattr("bnrepro.sweep.lockstep._on_gpu", lambda base: True)
+    monkeypatch.setattr("bnrepro.sweep.lockstep.resolve_device", lambda name: torch.device("cuda"))
     root = image_folder(tmp_path / "photos", size=4, per_class=20)
     overrides = ["data=image_folder", f"data.root={root}", f"protocol={protocol}"]
     overrides += ["protocol.sgd_batch_size=4"] if protocol == "fixed_sgd" else []

@@ -1,6 +1,5 @@
 """A sweep of 10,000 cells is planned, resumed and looked at in seconds: nothing grows with their square."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from typing import Any
 import pytest
 from tiny_runs import call
 
+from bnrepro.rundir.result import write_result
 from bnrepro.sweep.cost import longest_first
 from bnrepro.sweep.directory import write_sweep
-from bnrepro.sweep.lockstep import decide, in_groups, settle
-from bnrepro.sweep.plan import Axes, Plan, plan_sweep, sweep_json
+from bnrepro.sweep.lockstep import decide, in_groups, keep_decision
+from bnrepro.sweep.plan import Axes, Cell, Plan, plan_sweep, sweep_json
 from bnrepro.sweep.run import find_cells
 from bnrepro.sweep.view import View
 
@@ -43,22 +43,24 @@ def sweeps(tmp_path_factory: pytest.TempPathFactory) -> list[Sweep]:
     made = []
     for cells in (FEW, MANY):
         path, plan = tmp_path_factory.mktemp("many"), plan_of(cells)
-        sweep = sweep_json(plan)
-        write_sweep(path, sweep)
-        for cell in sweep["cells"]:
-            run = path / "cells" / cell["id"]
+        write_sweep(path, sweep_json(plan))
+        for cell in plan.cells:
+            run = cell.directory(path)
             run.mkdir(parents=True)
-            (run / "result.json").write_text(json.dumps(_result(cell)))
+            write_result(run, _result(cell))
         made.append(Sweep(plan, path))
     return made
 
 
-def _result(cell: dict[str, Any]) -> dict[str, Any]:
+def _result(cell: Cell) -> dict[str, Any]:
     return {
+        **cell.identity,
         "status": "completed",
         "error": {"running": 50.0},
+        "last_errors": {"running": [50.0]},
         "message": "",
-        "config_hash": cell["config_hash"],
+        "wall_seconds": 1.0,
+        "images_per_second": 1.0,
     }
 
 
@@ -87,7 +89,7 @@ def test_resuming_finds_what_is_finished(sweeps: list[Sweep]) -> None:
         done = find_cells(sweep.plan, sweep.directory).done
         assert len(done) == sweep.cells
         decided = decide(sweep.plan, sweep.directory, None, done, print)
-        groups = in_groups(sweep.plan.cells, settle(sweep.directory, decided))
+        groups = in_groups(sweep.plan.cells, keep_decision(sweep.directory, decided))
         assert len(longest_first(groups)) == sweep.cells
 
     assert_linear(resume, sweeps)
@@ -106,7 +108,7 @@ def test_the_time_left_does_not_go_through_all_cells_at_each_look(sweeps: list[S
     result = {"status": "diverged", "norm": "gn", "batch_size": 1, "seed": 0, "message": "", "error": {}}
 
     def look(sweep: Sweep) -> None:
-        with View([[cell] for cell in sweep.plan.cells], 0, 2) as view:
+        with View(sweep.plan.cells, 0, 2) as view:
             for cell in sweep.plan.cells:
                 view.started(cell)
                 view.finished(cell, result)

@@ -8,14 +8,13 @@ import torch
 from tiny_runs import folder_overrides, image_folder, tiny_config
 
 from bnrepro.config.files import choices
-from bnrepro.config.validate import STATISTICS
+from bnrepro.config.validate import PROTOCOLS, STATISTICS
 from bnrepro.data import load_data
 from bnrepro.training.position import Position
 from bnrepro.training.session import Session
 
 DATA = ("digits", "image_folder")
 SHORTCUTS = ("identity", "projection")
-PROTOCOLS = choices("protocol")
 NORMS = choices("norm")
 CASES = [
     (norm, protocol, DATA[(row + n) % 2], SHORTCUTS[(row // 2 + n // 2) % 2])

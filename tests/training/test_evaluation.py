@@ -10,7 +10,8 @@ from tiny_runs import record, tiny_config, tiny_run
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import load_data
 from bnrepro.norms import NORMS, build_norm, traits_of
-from bnrepro.training.layer_moments import LayerMoments, Moments
+from bnrepro.norms.moments import Moments
+from bnrepro.training.layer_moments import LayerMoments
 from bnrepro.training.session import Session
 
 BATCH_NORMS = sorted(name for name, factory in NORMS.items() if traits_of(factory).batch_statistics)
@@ -60,7 +61,7 @@ def test_statistics_batch_take_groups_of_the_normalization_batch_from_one_shuffl
     )
     session = Session.prepare(session.config, replace(session.dataset, test=test), CPU)
     labels, counted = [], 0
-    for x, y, count in session.evaluator._shuffled_groups():
+    for x, y, count in session.evaluator.shuffled_groups():
         assert len(x) % 16 == 0
         labels.append(y[:count])
         counted += count

@@ -1,4 +1,4 @@
-"""A user would train something else than the last release did, and no test that looks at parts would tell.
+"""A user would train something else than the last release did, and no test of a part would show it.
 
 The losses of 20 steps: digits, ResNet-8, batch size 16, seed 0. Who changes them on purpose takes the new
 ones from the failing test's message, and says so in CHANGELOG.md.

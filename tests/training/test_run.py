@@ -1,4 +1,4 @@
-"""A user would not find in a run directory what DESIGN promises, or lose what is there."""
+"""A user would not find in a run directory what is promised, or lose what is there."""
 
 import json
 
@@ -83,7 +83,7 @@ def test_a_batch_norm_that_diverges_has_chance_under_every_statistic(tmp_path):
 
 
 def test_weights_that_the_very_last_step_destroys_are_no_completed_run(tmp_path):
-    """The loss of a step is from before it: nothing else would tell that the error is of no network."""
+    """The loss of a step is from before its update: only this shows that the network is broken."""
     result = tiny_run(tmp_path, "norm=bn", "batch_size=128", "optimizer.base_lr=1e40")
     assert result["status"] == "diverged"
     assert result["message"] == "weights or running statistics are not finite at step 0 (epoch 1)"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.feed import Feed
 from bnrepro.data.registry import Dataset
@@ -14,15 +15,18 @@ from bnrepro.data.streaming.colour import Colour
 from bnrepro.data.streaming.feed import StreamFeed
 from bnrepro.data.streaming.listing import FileSplit
 from bnrepro.data.streaming.loader import LoaderReader
-from bnrepro.data.streaming.requests import Reader
+from bnrepro.data.streaming.requests import Reader, StreamSplit
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's training images in 0…1, per channel, as everybody has them (fb.resnet.torch, torchvision)."""
 
 
 @dataclass(frozen=True)
 class StreamedDataset(Dataset):
     """Images that are read while training."""
 
-    train: FileSplit
-    test: FileSplit
+    train: StreamSplit
+    test: StreamSplit
 
     @property
     def in_channels(self) -> int:
@@ -39,10 +43,16 @@ class StreamedDataset(Dataset):
         return train, test
 
 
-def _reader(sides: Mapping[str, FileSplit], config: DataConfig, device: torch.device) -> Reader:
+def _reader(sides: Mapping[str, StreamSplit], config: DataConfig, device: torch.device) -> Reader:
     assert config.stream is not None  # the loaders saw to it
     if config.stream.feed == "dali":
         from bnrepro.data.streaming.dali import DaliReader  # an optional dependency
 
-        return DaliReader(sides, config, device)
+        files = {side: split for side, split in sides.items() if isinstance(split, FileSplit)}
+        if len(files) < len(sides):
+            raise UsageError(
+                f"data.stream.feed=dali: reads files only, and {config.factory} gives images; set "
+                "data.stream.feed=torch"
+            )
+        return DaliReader(files, config, device)
     return LoaderReader(sides, config, device)

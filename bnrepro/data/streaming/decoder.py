@@ -45,7 +45,10 @@ class Decoder:
             window = crop_window(uniform, *shape, self.min_area)
             if reduction := self._reduction(window):
                 return self._reduced_crop(data, window, reduction)
-        image = decode(data, path, self.max_pixels)
+        return self.train_part(decode(data, path, self.max_pixels), uniform)
+
+    def train_part(self, image: Tensor, uniform: np.ndarray) -> Tensor:
+        """The same of an image `(3, H, W)` uint8."""
         shape = (image.shape[1], image.shape[2])
         top, left, height, width = crop_window(uniform, *shape, self.min_area)
         cut = image[None, :, top : top + height, left : left + width]
@@ -56,9 +59,12 @@ class Decoder:
 
     def test_crop(self, path: Path) -> Tensor:
         """Shorter side to `resize_size`, then the centre; `(3, crop_size, crop_size)` uint8."""
+        return self.test_part(decode(read_image(path), path, self.max_pixels))
+
+    def test_part(self, image: Tensor) -> Tensor:
+        """The same of an image `(3, H, W)` uint8."""
         from torchvision.transforms.v2 import functional
 
-        image = decode(read_image(path), path, self.max_pixels)
         image = functional.resize(image, [self.resize_size])
         return functional.center_crop(image, [self.crop_size])
 
@@ -108,7 +114,7 @@ def resized_shape(height: int, width: int, shorter: int) -> tuple[int, int]:
 
 
 def jpeg_shape(data: bytes) -> tuple[int, int] | None:
-    """Height and width from a JPEG's header; None where it is no JPEG or none that is known."""
+    """Height and width from a JPEG's header; None where it is not a JPEG, or not one that is known."""
     if not data.startswith(JPEG):
         return None
     position = len(JPEG)

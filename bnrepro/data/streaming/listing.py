@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bnrepro.config.errors import UsageError
-from bnrepro.data.decode import open_image, read_image, why_unreadable
+from bnrepro.data.decode import TooLarge, open_image, quiet_pillow, read_image, why_unreadable
 from bnrepro.data.folder_tree import (
     File,
     Overlap,
@@ -27,8 +27,10 @@ from bnrepro.data.folder_tree import (
     walk,
 )
 from bnrepro.data.stored import META, Unfit, open_or_build
+from bnrepro.data.streaming.decoder import Decoder
 from bnrepro.data.streaming.devkit import flat_labels, is_flat
 from bnrepro.data.streaming.names import FileNames
+from bnrepro.data.streaming.requests import unreadable
 
 FORMAT = 2
 """Part of every key: goes up when the meaning of the files changes."""
@@ -49,6 +51,21 @@ class FileSplit:
 
     def take(self, indices: Tensor) -> FileSplit:
         return FileSplit(self.root, self.names.take(indices.numpy()), self.labels[indices])
+
+    def crop(self, index: int, uniform: np.ndarray | None, decoder: Decoder) -> Tensor:
+        """What a network sees of an image: `uniform` as in `Decoder.train_crop`, None in evaluation.
+
+        Raises `UsageError` naming it where it cannot be read.
+        """
+        path = self.root / self.names[index]
+        try:
+            with quiet_pillow():
+                return decoder.test_crop(path) if uniform is None else decoder.train_crop(path, uniform)
+        except TooLarge:
+            raise
+        # Decoders raise RuntimeError, OSError, SyntaxError, ValueError and more for a broken file.
+        except Exception as error:
+            raise UsageError(unreadable(path, why_unreadable(error, path))) from error
 
 
 @dataclass(frozen=True)

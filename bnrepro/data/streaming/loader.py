@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import DataConfig
-from bnrepro.data.decode import TooLarge, quiet_pillow, why_unreadable
 from bnrepro.data.streaming.decoder import Decoder
-from bnrepro.data.streaming.listing import FileSplit
-from bnrepro.data.streaming.names import FileNames
 from bnrepro.data.streaming.pool import Pool
-from bnrepro.data.streaming.requests import Request, unreadable
+from bnrepro.data.streaming.requests import Request, StreamSplit
 
 MOST_WORKERS = 8
 """By itself; they decode 3,000 to 4,000 images a second, as much as a GPU takes."""
@@ -32,14 +27,14 @@ def default_workers() -> int:
 class LoaderReader:
     """`Reader` on loader processes. They are started with the first request, and serve both sides."""
 
-    def __init__(self, sides: Mapping[str, FileSplit], config: DataConfig, device: torch.device) -> None:
+    def __init__(self, sides: Mapping[str, StreamSplit], config: DataConfig, device: torch.device) -> None:
         assert config.stream is not None  # the loaders saw to it
         stream = config.stream
         self._workers = default_workers() if stream.workers is None else stream.workers
         self._crop_size = stream.crop_size
         self._pins = device.type == "cuda"
         decoder = Decoder(stream.crop_size, stream.resize_size, stream.min_area, config.max_pixels)
-        self._files = _Files(sides, decoder)
+        self._images = _Sides(sides, decoder)
         self._pool: Pool | None = None
 
     def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
@@ -51,37 +46,30 @@ class LoaderReader:
     def _answers(self, requests: Iterable[Request]) -> Iterator[Tensor | str]:
         if self._workers:
             if self._pool is None:
-                self._pool = Pool(self._workers, self._files.fill, self._crop_size)
+                self._pool = Pool(self._workers, self._images.fill, self._crop_size)
             yield from self._pool.images(requests)
             return
         for request in requests:
             shape = (len(request.indices), 3, self._crop_size, self._crop_size)
             # as the decoder has them, and as the network wants them: nobody has to turn them around
             images = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
-            yield self._files.fill(request, images) or images
+            yield self._images.fill(request, images) or images
 
 
-class _Files:
-    """What a loader process needs: the names, and how to decode."""
+class _Sides:
+    """What a loader process needs: the images, and how to decode them."""
 
-    def __init__(self, sides: Mapping[str, FileSplit], decoder: Decoder) -> None:
-        self._names: dict[str, FileNames] = {side: split.names for side, split in sides.items()}
-        self._roots = {side: split.root for side, split in sides.items()}
+    def __init__(self, sides: Mapping[str, StreamSplit], decoder: Decoder) -> None:
+        self._sides = sides
         self._decoder = decoder
 
     def fill(self, request: Request, images: Tensor) -> str:
         """Write the images of `request` into the first of `images`; a line on the first that is broken."""
+        side = self._sides[request.side]
         for i, index in enumerate(request.indices):
-            path = self._roots[request.side] / self._names[request.side][int(index)]
+            uniform = None if request.uniform is None else request.uniform[i]
             try:
-                with quiet_pillow():
-                    images[i] = self._crop(path, None if request.uniform is None else request.uniform[i])
-            except TooLarge as error:
+                images[i] = side.crop(int(index), uniform, self._decoder)
+            except UsageError as error:
                 return str(error)
-            # Decoders raise RuntimeError, OSError, SyntaxError, ValueError and more for a broken file.
-            except Exception as error:
-                return unreadable(path, why_unreadable(error, path))
         return ""
-
-    def _crop(self, path: Path, uniform: np.ndarray | None) -> Tensor:
-        return self._decoder.test_crop(path) if uniform is None else self._decoder.train_crop(path, uniform)

@@ -30,6 +30,7 @@ from bnrepro.data.decode import (
 from bnrepro.data.folder_tree import refuse
 from bnrepro.data.streaming.dataset import StreamedDataset
 from bnrepro.data.streaming.decoder import JPEG, resized_shape
+from bnrepro.data.streaming.listing import FileSplit
 from bnrepro.rundir.files import make_directory, storing, write_bytes, write_json
 from bnrepro.rundir.reading import read_json
 from bnrepro.rundir.schema import check, truth, whole
@@ -56,14 +57,16 @@ class _Job:
 class _Jobs(Sequence[_Job]):
     """One per image, made when asked for: a million of them would take a gigabyte."""
 
-    dataset: StreamedDataset
+    train: FileSplit
+    test: FileSplit
+    classes: Sequence[str]
     out: Path
     size: int
     """Pixels of the shorter side."""
     max_pixels: int
 
     def __len__(self) -> int:
-        return len(self.dataset.train) + len(self.dataset.test)
+        return len(self.train) + len(self.test)
 
     @overload
     def __getitem__(self, index: int) -> _Job: ...
@@ -74,12 +77,12 @@ class _Jobs(Sequence[_Job]):
             return [self[i] for i in range(len(self))[index]]
         if not 0 <= index < len(self):
             raise IndexError(index)
-        first = len(self.dataset.train)
-        side, split = ("train", self.dataset.train) if index < first else ("val", self.dataset.test)
+        first = len(self.train)
+        side, split = ("train", self.train) if index < first else ("val", self.test)
         place = index if index < first else index - first
         path = Path(split.names[place])
         below = Path(*path.parts[2:]) if len(path.parts) > 2 else Path(path.name)  # flat val/
-        target = self.out / side / self.dataset.classes[int(split.labels[place])] / below
+        target = self.out / side / self.classes[int(split.labels[place])] / below
         if target.suffix.lower() not in JPEG_SUFFIXES:
             target = target.with_name(f"{target.name}.jpg")
         return _Job(split.root / path, target)
@@ -93,7 +96,10 @@ def prepare(dataset: StreamedDataset, out: Path, size: int, max_pixels: int) -> 
     `UsageError` where the disk is too small, `out` holds another copy, an image has more than `max_pixels`,
     or files are broken (all are read first, the first of them named).
     """
-    jobs = _Jobs(dataset, out, size, max_pixels)
+    train, test = dataset.train, dataset.test
+    if not isinstance(train, FileSplit) or not isinstance(test, FileSplit):
+        raise UsageError(f"{dataset.name}: only files can be prepared; resize what your factory returns")
+    jobs = _Jobs(train, test, dataset.classes, out, size, max_pixels)
     with storing(out):
         _open_copy(out, size)
         left = [i for i, job in enumerate(jobs) if not job.target.exists()]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from torch import Tensor
+
+from bnrepro.data.streaming.decoder import Decoder
 
 UNIT = 32
 """Images that a reader is asked for at once: large enough to pay for the way, small enough to share out."""
@@ -34,13 +36,36 @@ class Request:
             yield replace(self, indices=self.indices[part], uniform=uniform, is_last=is_last)
 
 
+class StreamSplit(Protocol):
+    """One side of a data set whose images are read while training."""
+
+    @property
+    def labels(self) -> Tensor:
+        """`(N,)` int64."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Tensor) -> Self:
+        """The images with these indices, in this order."""
+        ...
+
+    def crop(self, index: int, uniform: np.ndarray | None, decoder: Decoder) -> Tensor:
+        """What a network sees of an image, `(3, crop_size, crop_size)` uint8.
+
+        `uniform`: as in `Decoder.train_crop`; None: as in evaluation. Raises `UsageError` naming what cannot
+        be read.
+        """
+        ...
+
+
 class Reader(Protocol):
     """Turns requests into pixels, ahead of whoever takes them."""
 
     def images(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         """For each request `(n, 3, crop_size, crop_size)` uint8, on any device.
 
-        Good until the next is asked for. Raises `UsageError` naming a file that is no whole image.
+        Good until the next is asked for. Raises `UsageError` naming a file that is not a whole image.
         """
         ...
 

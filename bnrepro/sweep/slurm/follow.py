@@ -9,7 +9,7 @@ from typing import Any
 
 from bnrepro.config.errors import Damaged
 from bnrepro.rundir.record import METRICS, read_metrics, read_progress
-from bnrepro.rundir.result import read_result, result_head
+from bnrepro.rundir.result import read_result
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.slurm.states import slurm_status
 from bnrepro.sweep.status import CellStatus
@@ -26,7 +26,7 @@ def follow(plan: Plan, directory: Path, jobs: int) -> tuple[dict[str, dict[str, 
     cells = {cell.id: cell for cell in plan.cells}
     results = _results(cells, directory)
     waiting = {cell: cells[cell] for cell in cells if cell not in results}
-    with View([[cell] for cell in waiting.values()], len(results), jobs) as view:
+    with View(list(waiting.values()), len(results), jobs) as view:
         while True:
             states, remark = slurm_status(directory)
             for status in states:
@@ -46,7 +46,7 @@ def _results(cells: dict[str, Cell], directory: Path) -> dict[str, dict[str, Any
     found = {}
     for name, cell in cells.items():
         with suppress(Damaged):  # its state says so
-            result = read_result(cell.directory(directory), result_head(cell.config))
+            result = read_result(cell.directory(directory), cell.identity)
             if result is not None:
                 found[name] = result
     return found
@@ -55,8 +55,8 @@ def _results(cells: dict[str, Cell], directory: Path) -> dict[str, dict[str, Any
 def _show(view: View, cell: Cell, directory: Path) -> None:
     folder = cell.directory(directory)
     note = read_progress(folder)
-    view.started(cell)
     if note is None:
+        view.started(cell)
         return
     error = None
     with suppress(Damaged):  # only for the eye

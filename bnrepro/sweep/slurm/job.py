@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,11 +20,11 @@ import submitit
 from bnrepro.config.errors import Damaged, StorageError, UsageError
 from bnrepro.rundir.describe import describe
 from bnrepro.rundir.lock import exclusive
-from bnrepro.rundir.result import is_over, read_result, result_head, write_result
+from bnrepro.rundir.result import is_over, read_result, result_head
 from bnrepro.sweep.slurm.jobs import owners, read_jobs
 from bnrepro.sweep.worker import Task
 from bnrepro.training.lockstep.group import Member, run_group
-from bnrepro.training.outcome import failed_result
+from bnrepro.training.outcome import failed_result, record_lost
 from bnrepro.training.process.distributed import World, processes_of_run
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.run import run
@@ -105,12 +105,10 @@ def _run(group: Sequence[Task], world: World, stop: StopFlag) -> None:
 
 
 def _failed(cell: Task, error: Exception, world: World) -> dict[str, Any]:
-    """Its result, written unless something is there already."""
-    result = failed_result(cell.config, f"{type(error).__name__}: {error}")
-    with suppress(Damaged):
-        if world.is_main and read_result(cell.directory, result) is None:
-            write_result(cell.directory, result)
-    return result
+    message = f"{type(error).__name__}: {error}"
+    if world.is_main:
+        return record_lost(cell.config, cell.directory, message)
+    return failed_result(cell.config, message)
 
 
 def _train(group: Sequence[Task], world: World, stop: StopFlag) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from bnrepro.rundir.record import PROGRESS
 from bnrepro.rundir.result import RESULT
 from bnrepro.sweep.cost import relative_cost
 from bnrepro.sweep.directory import CELLS
-from bnrepro.sweep.lockstep import decide, in_groups, settle
+from bnrepro.sweep.lockstep import decide, in_groups, keep_decision
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.sweep.run import open_sweep
 from bnrepro.sweep.slurm import queue
@@ -65,7 +65,7 @@ def submit_sweep(
     parameters = submitit_parameters(config, plan.base)
     with open_sweep(plan, directory) as cells:
         done, missing = cells.done, cells.todo
-        decided = settle(directory, decide(plan, directory, lockstep, done, print, measure=False))
+        decided = keep_decision(directory, decide(plan, directory, lockstep, done, print, measure=False))
         known = read_jobs(directory)
         alive = {job for job, queued in queue.look(known).items() if queued.alive}
         mine = owners(known)

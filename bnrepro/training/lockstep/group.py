@@ -28,7 +28,7 @@ from bnrepro.training.trainer import Chunk, Diverged
 
 @dataclass(frozen=True)
 class Member:
-    """A cell of the group, where it is recorded, and who is told how it goes."""
+    """A cell of the group, its run directory, and what its progress is reported to."""
 
     config: RunConfig
     directory: Path
@@ -67,7 +67,7 @@ def run_group(members: Sequence[Member], *, overrides: Sequence[str], stop: Stop
 
 
 def _state(member: Member) -> dict[str, Any] | None:
-    """Its result, if nothing is left to do or its directory is refused."""
+    """Its result, if nothing is left to do, or if its directory is refused."""
     try:
         return finished_result(member.directory, member.config)
     except UsageError as error:
@@ -88,7 +88,7 @@ def _open(members: Sequence[Member], dataset: Dataset, overrides: Sequence[str],
 
 
 def _by_position(runs: Sequence[Run]) -> list[list[Run]]:
-    """Those that stand at the same step: a kill between two members' checkpoints leaves them apart."""
+    """Runs at the same step together: a kill between two checkpoints leaves them apart."""
 
     def step(run: Run) -> tuple[int, int]:
         return run.position.epoch, run.position.step
@@ -97,7 +97,7 @@ def _by_position(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _fail(members: Sequence[Member], error: Exception, data: str | None, overrides: Sequence[str]) -> None:
-    """What stopped the group is the result of everyone who is not over."""
+    """What stopped the group is the result of every run that is not over."""
     for member in members:
         if finished_result(member.directory, member.config) is None:
             record_failure(
@@ -112,7 +112,7 @@ def _fail(members: Sequence[Member], error: Exception, data: str | None, overrid
 
 @dataclass
 class _Group:
-    """Runs at the same step. One that has diverged goes on in the stack, and nobody listens to it."""
+    """Runs at the same step. One that has diverged stays in the stack, and its results are ignored."""
 
     runs: list[Run]
 
@@ -139,7 +139,7 @@ class _Group:
                 member.end()
 
     def _positions(self) -> list[Position]:
-        """Where each stands; who is over keeps step, on a position that nobody keeps."""
+        """Where each run is; one that is over gets a position that is thrown away."""
         epoch = self._alive[0].position.epoch
         return [run.position if run in self._alive else Position(epoch) for run in self.runs]
 
@@ -155,7 +155,7 @@ class _Group:
     def _pause(self, chunk: Chunk) -> None:
         """As a run's own, but all are saved at the same step."""
         for member in self._alive:
-            member.tell(chunk)
+            member.note(chunk)
             member.probe()
         stop = self._alive[0].stop.wanted
         if stop or self._alive[0].save_due():

@@ -39,14 +39,19 @@ class Lockstep:
     def __init__(self, sessions: Sequence[Session]) -> None:
         trainers = [session.trainer for session in sessions]
         first = sessions[0]
+        if first.draws:
+            raise ValueError(
+                "the network draws random numbers in training (dropout), which cells in lockstep cannot do "
+                "each on its own; --lockstep off"
+            )
         self.device = first.device
         self._trainers = trainers
         self._tables = [session.table for session in sessions]
-        self._template = copy.deepcopy(first.trainer.model).train()
-        for layer in batch_statistics_layers(self._template).values():
+        self.template = copy.deepcopy(first.trainer.model).train()
+        for layer in batch_statistics_layers(self.template).values():
             layer.stacked = True
-        buffers = _share_buffers([trainer.model for trainer in trainers], self._template)
-        self._buffers = buffers | _mix_batches(self._template, sessions)
+        buffers = _share_buffers([trainer.model for trainer in trainers], self.template)
+        self._buffers = buffers | _mix_batches(self.template, sessions)
         optimizers = [trainer.plain.optimizer for trainer in trainers]
         states = [state_tensors(optimizer) for optimizer in optimizers]
         self._parameters = _share_parameters([trainer.model for trainer in trainers])
@@ -54,7 +59,7 @@ class Lockstep:
         _share_state(optimizer, optimizers, states)
         self._forward = with_precision(vmap(self._one), first.config.precision, first.device)
         alone = first.trainer.plain
-        plain = PlainStep(self._template, optimizer, alone.lr, alone.total_steps, self._gradients)
+        plain = PlainStep(self.template, optimizer, alone.lr, alone.total_steps, self._gradients)
         self._step = best_step(plain, buffers.values(), first.trainer.make_replay)
 
     def __len__(self) -> int:
@@ -104,7 +109,7 @@ class Lockstep:
         return outputs.detach()
 
     def _one(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(self._template, (parameters, buffers), (x,))
+        return functional_call(self.template, (parameters, buffers), (x,))
 
 
 def stack(tensors: Sequence[Tensor]) -> Tensor:

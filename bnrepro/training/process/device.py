@@ -1,4 +1,4 @@
-"""The device of a run, and what has to be set before anything runs on it."""
+"""The device of a run, its settings and its memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def prepare_device(config: RunConfig) -> torch.device:
-    """Set threads and determinism for this process. Raises `UsageError` for what the device cannot do."""
+    """Set threads and determinism of this process. Raises `UsageError` for what the device cannot do."""
     device = resolve_device(config.device)
     if config.precision == "bf16" and device.type != "cuda":
         raise UsageError(
@@ -54,8 +54,8 @@ def _keep_freed_memory() -> None:
     """Let the C library keep a step's activations for the next step, instead of returning them to the system.
 
     Otherwise each step maps its pages anew and the system clears them: 20,000 page faults in a step of five
-    16-channel layers at batch 128, a third of its time (a quarter at batch 16). Elsewhere than in glibc
-    nothing is done.
+    16-channel layers at batch 128, a third of its time (a quarter at batch 16). Does nothing where the C
+    library is not glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -79,14 +79,14 @@ def _processor() -> str:
 
 
 def free_memory(device: torch.device) -> None:
-    """Of a GPU: give back what runs that are over have had there. Their parts hold each other."""
+    """Releases the GPU memory of finished runs (reference cycles need gc)."""
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """On a GPU the peak counts from here, and runs that are over are not in it."""
+    """On a GPU the peak counts from here, without finished runs."""
     if device.type == "cuda":
         free_memory(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -100,6 +100,6 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 
 def wait_for(device: torch.device) -> None:
-    """Until everything that was asked of the device is done."""
+    """Wait until the device has done everything that was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,7 +1,7 @@
-"""The processes of one run: who they are, and how they agree.
+"""The processes of one run: which there are, and how they exchange numbers.
 
-`workers = world size × groups per process` (DESIGN: the words): each process takes its share of every SGD
-batch, whole workers at a time, so that the number of processes changes nothing but rounding.
+`workers = world size × groups per process`: each process takes its share of every SGD batch, whole workers at
+a time, so the number of processes changes only rounding.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class World:
             average_over_processes(*tensors)
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """Each flag as true everywhere if it is true anywhere: all processes decide alike."""
+        """Each flag: true in every process if it is true in one, so that all of them decide alike."""
         if self.size == 1:
             return flags
         raised = torch.tensor(flags, dtype=torch.int32)
@@ -79,7 +79,7 @@ class World:
         return tuple(bool(flag) for flag in raised.tolist())
 
     def explain(self, error: Exception) -> str:
-        """What ended the run. Where another process is gone, gloo and NCCL say it in words of their own."""
+        """What ended the run, as a message. gloo and NCCL do not say clearly that another process is gone."""
         text = f"{type(error).__name__}: {error}"
         if self.size > 1 and (isinstance(error, dist.DistError) or "gloo" in text):
             return (
@@ -89,7 +89,7 @@ class World:
         return text
 
     def check(self, sizes: BatchSizes) -> None:
-        """Raises `UsageError` where the protocol's workers cannot be dealt out evenly."""
+        """Raises `UsageError` where the processes cannot share the protocol's workers evenly."""
         if sizes.workers % self.size:
             raise UsageError(
                 f"{self.size} processes cannot share {sizes.workers} workers evenly; start a number of "
@@ -189,15 +189,15 @@ def _port(job: str) -> str:
 def processes_of_run() -> Iterator[World]:
     """Join the other processes of this run, if it has any: NCCL on GPUs, gloo on CPUs.
 
-    The group's threads end here. One that still lets go of a tensor while Python ends aborts the process, and
-    a run whose result is written would count as failed.
+    The group's threads end here: one that still frees a tensor while Python ends aborts the process, and a
+    run whose result is written would count as failed.
     """
     found = environment_of_processes(os.environ)
     if found is None:
         yield World()
         return
-    # Defaults of its functions keep the group that exists when it is imported, which
-    # DistributedDataParallel does: too late for a group that shall end
+    # DistributedDataParallel imports this module, whose defaults would then keep the group alive: import it
+    # before there is a group
     import torch.distributed.nn
 
     os.environ.update(found)

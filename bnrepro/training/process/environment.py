@@ -1,4 +1,4 @@
-"""What a run ran on and with: `env.json`."""
+"""`env.json`: code, versions, device and command of a run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _version(name: str) -> str | None:
 
 @cache
 def _git() -> tuple[str | None, bool | None]:
-    """Commit and dirty flag of the checkout that the code runs from; None where it is none."""
+    """Commit and dirty flag of the checkout that the code runs from; None without one."""
     folder = Path(bnrepro.__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""A wish to stop, which training grants after the chunk of steps under way."""
+"""Stopping a run: a signal sets a flag, and training stops after the current chunk of steps."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bnrepro.data.waiting import StoppedWaiting, stoppable
 
 
 class Interrupted(Exception):
-    """The run stopped on a wish; its checkpoint is written, and the same command continues."""
+    """The run was asked to stop. Its checkpoint is written; the same command continues."""
 
 
 class StopFlag:
-    """Set by a signal; read by the training loop."""
+    """Set by a signal, read between chunks of steps."""
 
     def __init__(self) -> None:
         self.wanted = False
@@ -26,7 +26,7 @@ class StopFlag:
 
 @contextmanager
 def stop_on_signals(*signals: signal.Signals) -> Iterator[StopFlag]:
-    """A flag that the first of `signals` sets. A second one takes its usual effect at once."""
+    """A flag that the first of `signals` sets. A second signal has its usual effect at once."""
     flag = StopFlag()
     before = {number: signal.getsignal(number) for number in signals}
 
@@ -45,7 +45,7 @@ def stop_on_signals(*signals: signal.Signals) -> Iterator[StopFlag]:
 
 @contextmanager
 def stop_while_waiting(stop: StopFlag) -> Iterator[None]:
-    """Grants the wish also where the block waits for data that does not come. Raises `Interrupted`."""
+    """Stops also where the block waits for data that does not come. Raises `Interrupted`."""
     try:
         with stoppable(lambda: stop.wanted):
             yield
@@ -55,7 +55,7 @@ def stop_while_waiting(stop: StopFlag) -> Iterator[None]:
 
 @contextmanager
 def interrupted_by(number: signal.Signals) -> Iterator[None]:
-    """Let `number` do what Ctrl-C does: a process manager's SIGTERM keeps as much as a user's hand."""
+    """Let the signal `number` do what Ctrl-C does, so that a process manager's SIGTERM keeps as much."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

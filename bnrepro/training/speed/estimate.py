@@ -1,4 +1,4 @@
-"""What a step costs, counted and not measured: on torch's meta device, which computes nothing."""
+"""What a step costs, counted instead of measured: on torch's meta device, which computes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Estimate:
     def memory_bytes(self, images: int, precision: str) -> float:
         """On a GPU, with `images` in a forward pass: parameters, optimizer, and what is kept for backward.
 
-        Work space of the kernels and what the allocator cannot use come on top: some 10 to 20 %.
+        The kernels' work space and what the allocator cannot use are not in it: another 10 to 20 %.
         """
         size = {"float32": 1.0, "bf16": 0.5}[precision]
         return 4 * OPTIMIZER_COPIES * self.parameters + size * self.saved_bytes_per_image * images

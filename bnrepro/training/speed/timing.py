@@ -1,4 +1,4 @@
-"""The speed of training steps, without the run around them: for the forecast and the benchmark."""
+"""The speed of training steps without evaluation and files: for the forecast and the benchmark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bnrepro.training.trainer import Chunk
 Pause = Callable[[Chunk], None]
 
 STANDSTILL_LR = 1e-12
-"""Weights stay as they were drawn: a loss that explodes would be timed, or end it."""
+"""Weights stay as they were drawn: an exploding loss would distort the timing, or end it."""
 
 
 class _Enough(Exception):

@@ -21,14 +21,14 @@ WORTH_STEPS = 1000
 
 _aten, _profiler = torch.ops.aten, torch.ops.profiler
 _SAME_TENSOR = {_aten.alias.default, _aten.detach.default}
-"""Mean something to autograd only."""
+"""Only autograd needs them."""
 _WITHOUT_EFFECT = {
     operator.getitem,
     _aten.empty.memory_format,
     _profiler._record_function_enter_new.default,
     _profiler._record_function_exit._RecordFunction,
 }
-"""Nothing is lost without them where nobody uses what they give."""
+"""Can be left out where their result is not used."""
 
 
 def replay_operations(take: Take, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Take:
@@ -62,7 +62,7 @@ def _trim(graph: fx.Graph) -> None:
 
 
 def _compiled(traced: fx.GraphModule) -> Callable[..., Tensor]:
-    """The graph as a Python function that calls torch's own functions, and keeps no tensor too long."""
+    """The graph as a Python function of calls to torch; it frees each tensor after its last use."""
     arguments: list[str] = []
     lines: list[str] = []
     scope: dict[str, Any] = {}
@@ -87,7 +87,7 @@ def _compiled(traced: fx.GraphModule) -> Callable[..., Tensor]:
 
 
 def _last_uses(graph: fx.Graph) -> dict[fx.Node, list[str]]:
-    """After which node which results are of no use any more."""
+    """Node -> the results that are not used after it."""
     ends: dict[fx.Node, list[str]] = {}
     seen: set[fx.Node] = set()
     for node in reversed(graph.nodes):
@@ -100,7 +100,7 @@ def _last_uses(graph: fx.Graph) -> dict[fx.Node, list[str]]:
 
 
 def _text(value: Any, scope: dict[str, Any]) -> str:
-    """An argument in the function's source: a result, a list of such, or a constant in `scope`."""
+    """An argument as the function's source spells it: a result, a list of them, or a constant in `scope`."""
     if isinstance(value, fx.Node):
         return value.name
     if isinstance(value, list | tuple):
@@ -109,7 +109,7 @@ def _text(value: Any, scope: dict[str, Any]) -> str:
 
 
 def _named(kind: str, value: Any, scope: dict[str, Any]) -> str:
-    """Names of results are in lower case."""
+    """A new name for `value` in `scope`; in upper case, since those of results are in lower case."""
     name = f"{kind}{len(scope)}"
     scope[name] = value
     return name

@@ -25,12 +25,18 @@ class PlainStep:
         lr: Callable[[int], float],
         total_steps: int,
         gradients: Gradients,
+        seed: Callable[[int], None] | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         self.optimizer = optimizer
         self.lr = lr
         """The rate by step, from 0 over the whole run."""
         self.total_steps = total_steps
         self.gradients = gradients
+        self.seed = seed
+        """Sets the random numbers of a step, for a network that draws some."""
+        self.clip_norm = clip_norm
+        """Largest l2 norm of the gradient of all parameters together."""
         self._scheduled = [module for module in model.modules() if hasattr(module, "schedule")]
 
     def __call__(self, x: Tensor, y: Tensor, number: int) -> Tensor:
@@ -41,12 +47,17 @@ class PlainStep:
     def prepare(self, number: int) -> None:
         """Set the learning rate, and call `schedule` of the norms that depend on the step's number."""
         set_lr(self.optimizer, self.lr(number))
+        if self.seed is not None:
+            self.seed(number)
         for module in self._scheduled:
             module.schedule(number, self.total_steps)  # type: ignore[operator]
 
     def take(self, x: Tensor, y: Tensor) -> Tensor:
         """The part that is the same in every step, and that may be replayed."""
         outputs = self.gradients(x, y)
+        if self.clip_norm is not None:
+            parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         return outputs

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from bnrepro.config.errors import one_line, shortened
 from bnrepro.training.optimizer import state_tensors
 from bnrepro.training.step.plain import PlainStep
 
@@ -17,12 +19,33 @@ MakeReplay = Callable[[Take, Sequence[Tensor], Tensor, Tensor], Take]
 that the step changes or that may change between steps. It may take steps: the caller restores the state."""
 
 
+def where_possible(make_replay: MakeReplay) -> MakeReplay:
+    """`make_replay`, or the plain step and a line that says why.
+
+    What fails on a machine on which it was never tried, with a driver or a norm that nobody had, must not end
+    a run that trains without it.
+    """
+
+    def make(take: Take, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Take:
+        try:
+            return make_replay(take, state, x, y)
+        except Exception as error:
+            take(x, y)  # what the step itself cannot do is an error of the run
+            reason = one_line(shortened(f"{type(error).__name__}: {error}", 200))
+            print(
+                f"bnrepro: steps are taken one by one, which is slower: {reason}", file=sys.stderr, flush=True
+            )
+            return take
+
+    return make
+
+
 class ReplayedStep:
     """A `PlainStep` that is captured at its first call and replayed with every batch of the same shape.
 
-    What differs from step to step has to be in tensors: the learning rate becomes one, and `schedule` of a
-    norm writes into buffers. Capturing takes real steps, so parameters, buffers and the optimizer's state are
-    restored afterwards: the first step is the first one.
+    Whatever changes from step to step has to be a tensor: the learning rate becomes one, and a norm's
+    `schedule` writes into buffers. Capturing takes real steps, so parameters, buffers and the optimizer's
+    state are restored afterwards: the first step is the first one.
 
     On a CPU the replay is checked with learning rate and schedules as they are at the run's first, middle and
     last step. Where it does not give what the plain step gives, bit for bit, the plain step is taken: a norm
@@ -59,7 +82,11 @@ class ReplayedStep:
             last = self._plain.total_steps - 1
             self.replays = all(self._agrees(replay, step, state, x, y) for step in (0, (last + 1) // 2, last))
             _restore(state, before)
-        return replay if self.replays else plain
+        if self.replays:
+            return replay
+        for group in self._plain.optimizer.param_groups:
+            group["lr"] = float(group["lr"])
+        return plain
 
     def _state(self) -> list[Tensor]:
         """Every tensor that the step changes, and the learning rates."""

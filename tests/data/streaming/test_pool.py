@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -107,6 +108,12 @@ def test_processes_end_with_the_pool():
     assert len(set(multiprocessing.active_children()) - before) == 2
     del pool, images
     assert not set(multiprocessing.active_children()) - before
+
+
+def test_nothing_is_needed_of_the_folder_for_temporary_files(monkeypatch):
+    """Its path may be too long for a socket's name, or gone: the run stood still, deaf to SIGTERM."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/" + 200 * "x")
+    assert firsts(Pool(1, number, crop_size=4).images([request(7)])) == [7]
 
 
 def test_memory_that_cannot_be_had_is_said_in_a_line():

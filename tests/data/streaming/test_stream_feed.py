@@ -177,7 +177,7 @@ def test_the_label_says_which_images_they_are(write_tree, stream_config):
 
 
 def test_other_folders_are_not_called_imagenet(write_tree, stream_config):
-    with pytest.raises(UsageError, match="cat is no WordNet id"):
+    with pytest.raises(UsageError, match="cat is not a WordNet id"):
         load_data(stream_config(write_tree(("cat", "dog")), name="imagenet"))
 
 

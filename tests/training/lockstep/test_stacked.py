@@ -76,7 +76,7 @@ def test_norms_know_that_they_are_stacked():
     """On a GPU one that did not would ask `vmap` for what it has no answer to."""
     sessions = [double(seed, "norm=bn") for seed in SEEDS]
     together = Lockstep(sessions)
-    assert all(layer.stacked for layer in batch_statistics_layers(together._template).values())
+    assert all(layer.stacked for layer in batch_statistics_layers(together.template).values())
     for session in sessions:
         assert not any(layer.stacked for layer in batch_statistics_layers(session.trainer.model).values())
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from forked import processes_of_a_run
 from tiny_runs import call, image_folder
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
@@ -202,6 +203,17 @@ def test_buffers_return_to_their_process_and_are_averaged_for_another_number() -
     assert (model.running_mean.item(), model.running_var.item()) == (3.0, 30.0)
     World().scatter_buffers(model, rows)
     assert (model.running_mean.item(), model.running_var.item()) == (2.0, 20.0)
+
+
+@pytest.mark.parametrize(("norm", "calls"), [("bn", 1), ("gn", 0)])
+def test_a_checkpoint_gathers_from_gpus_what_lies_there_and_nothing_else(monkeypatch, norm, calls):
+    """NCCL ends a run that gathers a tensor of the CPU. torch's fake tensors have a device and no values."""
+    gathered = []
+    monkeypatch.setattr("torch.distributed.all_gather", lambda rows, own: gathered.extend([*rows, own]))
+    with FakeTensorMode(), torch.device("cuda"):
+        rows = World(0, 2).gather_buffers(build_norm(norm, 32))
+    assert [tensor.device.type for tensor in gathered] == ["cuda"] * 3 * calls
+    assert (rows is None) == (norm == "gn")
 
 
 def test_processes_are_found_in_torchruns_and_slurms_environment() -> None:

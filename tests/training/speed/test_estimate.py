@@ -1,4 +1,4 @@
-"""`--dry-run` says what a cell needs before anybody rents a GPU."""
+"""`--dry-run` says what a cell needs before a user rents a GPU."""
 
 import pytest
 import torch

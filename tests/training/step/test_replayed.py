@@ -13,7 +13,10 @@ import torch
 from tiny_runs import record, tiny_config, tiny_run
 from torch import nn
 
+from bnrepro.config.errors import UsageError
 from bnrepro.config.files import choices
+from bnrepro.config.identity import config_hash
+from bnrepro.config.validate import PROTOCOLS
 from bnrepro.data import load_data
 from bnrepro.training.lockstep.stacked import Lockstep
 from bnrepro.training.position import Position
@@ -21,10 +24,10 @@ from bnrepro.training.process.device import prepare_device
 from bnrepro.training.session import Session
 from bnrepro.training.step.cpu_replay import replay_operations
 from bnrepro.training.step.cuda_graph import WARM_UP_STEPS
+from bnrepro.training.step.replayed import where_possible
 from bnrepro.training.trainer import take_steps
 
 RUN = ("data.train_subset=64", "batch_size=8", "epochs=2")
-PROTOCOLS = choices("protocol")
 
 
 def run_again(take, state, x, y):
@@ -140,14 +143,15 @@ class Reading(nn.Module):
 
     def __init__(self, num_channels):
         super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_channels))
 
     def forward(self, x):
-        return x / x.detach().abs().max().item()
+        return x * self.weight.view(-1, 1, 1) / self.weight.detach().max().item()
 
 
 @pytest.mark.parametrize("norm", [Counting, Scheduled, Reading])
 def test_a_norm_that_cannot_be_replayed_is_trained_step_by_step(norm, tmp_path):
-    """A user's norm would train as if nothing of it ever changed, and nobody would be told."""
+    """A user's norm would train as if nothing of it ever changed, and without a word."""
     norms = tmp_path / "norm"
     norms.mkdir()
     norms.joinpath("mine.yaml").write_text(f"name: mine\nfactory: {__name__}:{norm.__name__}\n")
@@ -160,6 +164,46 @@ def test_a_norm_that_cannot_be_replayed_is_trained_step_by_step(norm, tmp_path):
     assert math.isfinite(losses.sum())
     if norm is not Counting:  # which has counted the steps of the capture too
         assert torch.equal(losses, expected)
+
+
+def cannot_capture(take, state, x, y):
+    """A capture that breaks off in the middle of a step, as one on a GPU may."""
+    take(x, y)
+    raise RuntimeError("operation not permitted\nwhen stream is capturing")
+
+
+def test_a_capture_that_fails_is_said_in_a_line_and_plain_steps_train(capsys):
+    """A driver or a norm that nobody had tried would end the run that trains without a graph."""
+    made, plain = session(make_replay=where_possible(cannot_capture)), session()
+    losses, state = trained(made)
+    expected, expected_state = trained(plain)
+    assert torch.equal(losses, expected)
+    torch.testing.assert_close(state["model"], expected_state["model"], rtol=0, atol=0)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "steps are taken one by one" in line and "not permitted when stream is capturing" in line
+    with pytest.raises(RuntimeError, match="not permitted"):
+        trained(session(make_replay=cannot_capture))
+
+
+def test_an_error_of_the_step_itself_is_not_blamed_on_the_capture(capsys):
+    def cannot_step(*_):
+        raise RuntimeError("out of memory")
+
+    made = session(make_replay=where_possible(cannot_capture))
+    made.trainer.plain.gradients = cannot_step
+    with pytest.raises(RuntimeError, match="out of memory"):
+        trained(made)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("capture", ["auto", "true", "false"])
+def test_capture_can_be_asked_for_and_changes_no_hash(capture):
+    """Directories of runs from before `auto` go on."""
+    config = tiny_config(f"capture={capture}")
+    assert config.capture == {"auto": "auto", "true": True, "false": False}[capture]
+    assert config_hash(config) == config_hash(tiny_config())
+    with pytest.raises(UsageError, match=r"capture=maybe: must be true or false or auto"):
+        tiny_config("capture=maybe")
 
 
 def test_the_gradient_of_the_network_keeps_its_channels_last():

@@ -1,0 +1,126 @@
+"""Claim 6.1: batch norm is bad below 8 images, and cannot work with one value per channel."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnrepro.analysis.style import norm_styles
+from bnrepro.claims.claim import Tables, register
+from bnrepro.claims.experiment import Experiment
+from bnrepro.claims.figures import Panel, panels, reader_name
+from bnrepro.claims.found import Found
+from bnrepro.claims.intervals import of_difference, of_mean
+from bnrepro.claims.verdict import Part, above, holds, judged, verdict_above
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NORMS = ("bn", "gn", "none")
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+REFERENCE = 32
+SHARED = 64
+"""Where the norms that see no batch were trained: at the SGD batch."""
+SLOPE, TOLERANCE = -0.5, 0.1
+
+
+def experiments(tables: Tables) -> Sequence[Experiment]:
+    return [Experiment("batch_sizes", "digits", NORMS, SIZES, seeds=5, overrides=("tensorboard=false",))]
+
+
+def spread(found: Found, size: int, seed: int) -> float:
+    """How much the group means scatter in a trained network, in units of the population's standard deviation.
+
+    The median over the layers, from the last evaluation.
+    """
+    layers = found.metrics("bn", size, seed)[-1]["layers"].values()
+    return statistics.median(layer["spread_mean"] for layer in layers)
+
+
+def slopes(found: Found) -> list[float]:
+    """Of log spread against log n, n from 2 up, for each seed."""
+    sizes = [size for size in SIZES if size > 1]
+    return [
+        float(np.polyfit(np.log(sizes), [math.log(spread(found, size, seed)) for size in sizes], 1)[0])
+        for seed in found.seeds()
+    ]
+
+
+def judge(tables: Tables) -> Sequence[Part]:
+    found = tables["batch_sizes"]
+    errors = {size: found.errors("bn", size) for size in SIZES}
+    at_8 = of_difference(errors[8], errors[REFERENCE])
+    alone = found.statuses("bn", 1)
+    slope = of_mean(slopes(found))
+    return [
+        above("worse at 2 than at 32", of_difference(errors[2], errors[REFERENCE]), 5.0, " points"),
+        judged(
+            "at 8 against 32", "reported; the sign of the difference", verdict_above(at_8, 0), at_8, "points"
+        ),
+        holds(
+            "one value per channel cannot train",
+            "every run at 1 image fails",
+            set(alone.values()) == {"failed"},
+            f"{sum(status == 'failed' for status in alone.values())} of {len(alone)} runs failed",
+        ),
+        holds(
+            "noise falls as n^-½",
+            f"slope of the statistics' scatter within {SLOPE:g} ± {TOLERANCE:g}",
+            abs(slope.mean - SLOPE) <= TOLERANCE,
+            f"slope {slope}",
+            **vars(slope),
+        ),
+    ]
+
+
+def draw(tables: Tables) -> Figure:
+    found = tables["batch_sizes"]
+
+    def error(panel: Panel) -> None:
+        trained = [size for size in SIZES if size > 1]
+        means = [of_mean(list(found.errors("bn", size).values())) for size in trained]
+        style = norm_styles(["bn"])["bn"]
+        panel.line("bn", trained, [one.mean for one in means], label=reader_name("bn"), marker=style.marker)
+        panel.ax.vlines(trained, [one.low for one in means], [one.high for one in means], color=style.color)
+        for norm in NORMS[1:]:
+            mean = of_mean(list(found.errors(norm, SHARED).values())).mean
+            panel.line(norm, SIZES, [mean] * len(SIZES), label=reader_name(norm))
+        panel.ax.annotate("σ² = 0:\ncannot train", (1, 50), ha="center", fontsize=8)
+        panel.octaves(SIZES)
+        panel.ax.set_ylim(0, 100)
+        panel.labels("normalization batch (64 images per step)", "test error (%)")
+
+    def noise(panel: Panel) -> None:
+        sizes = [size for size in SIZES if size > 1]
+        for seed in found.seeds():
+            panel.line("bn", sizes, [spread(found, size, seed) for size in sizes], marker=".")
+        first = spread(found, sizes[0], found.seeds()[0])
+        halves = [first * (size / sizes[0]) ** SLOPE for size in sizes]
+        panel.ax.plot(sizes, halves, color="#555555", linestyle=":", label="n^-½")
+        panel.octaves(sizes)
+        panel.log_y()
+        panel.labels("normalization batch n", "scatter of the mean (σ)")
+
+    return panels(
+        [error, noise], "Batch norm against the normalization batch, and the noise of its statistics"
+    )
+
+
+CLAIM = register(
+    id="6.1",
+    title="Bad below 8 images",
+    text=(
+        "Below 8 images the statistics are noise and the model is clearly worse; with one value per channel "
+        "the variance is 0 and batch norm cannot work (source, section 6.1). The default sweep of digits: "
+        "ResNet-8 whose last stage has 1×1 pixels, 64 images behind every step."
+    ),
+    published="Wu & He 2018, Fig. 1 (ImageNet): 23.6 % at 32 images per worker, 24.8 at 8, 34.7 at 2.",
+    rounds=(experiments,),
+    judge=judge,
+    draw=draw,
+    notes=("The same with CIFAR-10 and more seeds is in `results/cifar10_quick/`.",),
+)

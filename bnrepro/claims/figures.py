@@ -1,0 +1,73 @@
+"""What the claims' figures have in common: panels side by side, a norm's colour, a caption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from bnrepro.analysis.style import RC, norm_styles
+from bnrepro.config.labels import packaged_label
+
+PANEL_WIDTH, HEIGHT = 4.4, 3.8  # inches
+MOST_TICKS = 7
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel, which knows the norms' colours."""
+
+    ax: Axes
+
+    def line(
+        self, norm: str, x: Sequence[float], y: Sequence[float], *, label: str | None = None, **shape: Any
+    ) -> None:
+        """A thin line in the norm's colour; with a label it is in the legend."""
+        style = norm_styles([norm])[norm]
+        known = {"color": style.color, "linestyle": style.line, "linewidth": 1.1, **shape}
+        self.ax.plot(x, y, label=label, **known)
+
+    def octaves(self, values: Sequence[float]) -> None:
+        """A logarithmic x axis with ticks at powers of 2, as many as have room."""
+        self.ax.set_xscale("log", base=2)
+        self.ax.minorticks_off()
+        ticks = values[:: max(1, len(values) // MOST_TICKS)]
+        self.ax.set_xticks(ticks, labels=[_power_of_2(value) for value in ticks])
+
+    def log_y(self) -> None:
+        """A logarithmic y axis in plain numbers."""
+        self.ax.set_yscale("log")
+        self.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        self.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        self.ax.yaxis.set_minor_formatter(NullFormatter())
+
+    def labels(self, x: str, y: str) -> None:
+        self.ax.set_xlabel(x)
+        self.ax.set_ylabel(y)
+
+
+def panels(drawn: Sequence[Callable[[Panel], None]], title: str) -> Figure:
+    """A panel for each of `drawn`, and one title."""
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(PANEL_WIDTH * len(drawn), HEIGHT), layout="constrained")
+        for ax, draw in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
+            draw(Panel(ax))
+            if ax.get_legend_handles_labels()[0]:
+                ax.legend()
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def reader_name(norm: str) -> str:
+    """`Batch norm`, `No norm`."""
+    return {"none": "No norm"}.get(norm) or packaged_label(norm) or norm
+
+
+def _power_of_2(value: float) -> str:
+    """`8`, `1/64`."""
+    return f"{value:g}" if value >= 1 else f"1/{1 / value:g}"

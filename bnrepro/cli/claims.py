@@ -1,0 +1,91 @@
+"""`bnrepro claims`"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bnrepro.cli.arguments import output_directory
+from bnrepro.cli.columns import columns
+
+if TYPE_CHECKING:
+    from bnrepro.claims.run import Launch
+    from bnrepro.sweep.plan import Plan
+
+
+def claims(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="1, 5.1 …; all for none.")
+    ] = None,
+    only_list: Annotated[bool, typer.Option("--list", help="Print the claims, and run nothing.")] = False,
+    out: Annotated[
+        Path, typer.Option(parser=output_directory, metavar="DIR", help="For the runs and the page.")
+    ] = Path("results/runs/claims"),
+    jobs: Annotated[str, typer.Option(metavar="auto|N", help="Runs side by side.")] = "auto",
+    launcher: Annotated[str, typer.Option(metavar="local|slurm")] = "local",
+    fresh_seeds: Annotated[
+        int | None, typer.Option(metavar="FIRST", help="Judge on the seeds from FIRST on. Default: 100.")
+    ] = None,
+) -> None:
+    """The source's claims about batch normalization, each with an experiment and a verdict.
+
+    Example: bnrepro claims 5.1 --out results/runs/claims
+    """
+    from bnrepro.claims.run import choose
+
+    chosen = choose(ids or [])
+    if only_list:
+        rows = [(claim.id, claim.title) for claim in chosen]
+        typer.echo("\n".join(columns(("claim", "what is claimed"), rows, ())))
+        return
+
+    from bnrepro.claims.experiment import FIRST_JUDGING_SEED, SEARCH_SEEDS
+    from bnrepro.claims.page import write_claims
+    from bnrepro.claims.run import Settings, run_claims
+    from bnrepro.claims.verdict import together
+    from bnrepro.config.errors import UsageError, check_choice
+    from bnrepro.training.process.device import resolve_device
+    from bnrepro.training.process.environment import environment
+    from bnrepro.training.process.interrupt import interrupted_by
+
+    check_choice("--launcher", launcher, ("local", "slurm"))
+    first = FIRST_JUDGING_SEED if fresh_seeds is None else fresh_seeds
+    if first <= max(SEARCH_SEEDS):
+        raise UsageError(
+            f"--fresh-seeds {first}: rates are chosen on seeds up to {max(SEARCH_SEEDS)}; give a larger one"
+        )
+    overrides = [f"launcher={launcher}"]
+    with interrupted_by(signal.SIGTERM):
+        settings = Settings(out, first, overrides, _launch(launcher, jobs))
+        judged, found = run_claims(chosen, settings, typer.echo)
+    verdicts = [(one.claim.id, one.claim.title, together(one.parts)) for one in judged]
+    typer.echo("\n".join(columns(("claim", "", "verdict"), verdicts, ())))
+    for path in write_claims(judged, found, out, environment(resolve_device("auto"))):
+        typer.echo(path)
+    if len(judged) < len(chosen):
+        typer.echo("the other claims wait for their jobs; give the same command again")
+
+
+def _launch(launcher: str, jobs: str) -> Launch:
+    from bnrepro.sweep.local import parse_jobs
+    from bnrepro.sweep.run import find_cells, run_sweep
+
+    number = parse_jobs(jobs)
+
+    def local(plan: Plan, directory: Path) -> bool:
+        run_sweep(plan, directory, number)
+        return True
+
+    def slurm(plan: Plan, directory: Path) -> bool:
+        from bnrepro.data import load_data
+        from bnrepro.sweep.slurm.parameters import slurm_config
+        from bnrepro.sweep.slurm.submit import submit_sweep
+
+        dataset = load_data(plan.cells[0].config.data)
+        submit_sweep(plan, directory, slurm_config(plan.base.launcher), dataset, None)
+        return not find_cells(plan, directory).todo
+
+    return slurm if launcher == "slurm" else local
