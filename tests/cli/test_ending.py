@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_runs import TINY, start, tiny_config
+from tiny_runs import TINY, tiny_config
 
 from bnrepro.sweep.plan import Axes, plan_sweep
 from bnrepro.sweep.view import View
@@ -32,7 +32,9 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 @pytest.mark.slow
 def test_a_sweep_whose_reader_leaves_stops_with_141(tmp_path: Path) -> None:
     arguments = ("sweep", "batch-size", *TINY[:1], *TINY[2:], "--norms", "bn,gn", "--batch-sizes", "1,64")
-    with start(*arguments, "epochs=30", "--jobs", "1", "--out", str(tmp_path / "sweep")) as process:
+    command = [sys.executable, "-m", "bnrepro", *arguments, "epochs=30", "--jobs", "1"]
+    command += ["--out", str(tmp_path / "sweep")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
         process.stdout.close()

@@ -1,5 +1,6 @@
 """A user would get another error from a checkpoint that is not as it was written, or not of this run."""
 
+import itertools
 import json
 import random
 import re
@@ -131,7 +132,7 @@ def momentum_of_another_shape(state):
         (lambda state: state.pop("position"), "position is missing"),
         (lambda state: state.update(model=[]), "model must be a group of keys"),
     ],
-    ids=str,
+    ids=map(str, itertools.count()),
 )
 def test_one_that_does_not_fit_the_run_is_named_and_not_used(cut, whole, capfd, what, why):
     """Also without a checksum: it trained for ever, or was completed, or diverged."""
