@@ -13,7 +13,7 @@ Completer = Callable[[typer.Context, str], list[tuple[str, str]]]
 
 def overrides(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """The choices of a group behind `norm=`."""
-    from bnrepro.config.files import choices, groups
+    from bnrepro.config.files import about, choices, groups
 
     group, typed, before = _split(incomplete)
     folder = _config_dir(ctx)
@@ -49,20 +49,11 @@ def _config_dir(ctx: typer.Context) -> Path | None:
     return Path(folder) if folder and Path(folder).is_dir() else None
 
 
-def about(group: str, name: str, config_dir: Path | None) -> str:
-    """What a choice's file says of it in its first line, or behind `Paper:`."""
-    from bnrepro.config.files import find_file, read_config_file
-
-    path = find_file(group, name, config_dir)
-    header = read_config_file(path).header if path is not None else ()
-    return header[0].removeprefix("Paper:").strip() if header else ""
-
-
 def choices_of(group: str) -> Completer:
     """Completes an option with the choices of a config group; several, with commas between."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-        from bnrepro.config.files import choices
+        from bnrepro.config.files import about, choices
 
         folder = _config_dir(ctx)
         return list(_in_list(((n, about(group, n, folder)) for n in choices(group, folder)), incomplete))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir
-from bnrepro.cli.completion import about, words
+from bnrepro.cli.completion import words
 from bnrepro.config.architectures import ARCHITECTURES
 from bnrepro.config.errors import UsageError, shown
 
@@ -43,7 +43,7 @@ def list_choices(
 
 
 def _choices(group: str, config_dir: Path | None) -> Iterator[tuple[str, str]]:
-    from bnrepro.config.files import choices
+    from bnrepro.config.files import about, choices
 
     for name in choices(group, config_dir):
         yield name, about(group, name, config_dir)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,6 +13,18 @@ if TYPE_CHECKING:
     from bnrepro.data import Dataset
 
 NAMED = 10
+
+
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Say what takes long, while it does."""
+    from bnrepro.training.progress import Waiting
+
+    waiting = Waiting(what)
+    try:
+        yield
+    finally:
+        waiting.end()
 
 
 def announce_data(config: RunConfig, dataset: Dataset) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,15 +64,23 @@ def check_launcher(launcher: Mapping[str, Any], jobs: str | None, lockstep: str 
     return name == "slurm"
 
 
-def submit(plan: Plan, directory: Path, dataset: Dataset, lockstep: int | None, wait: bool) -> None:
+def submit(
+    plan: Plan,
+    directory: Path,
+    dataset: Dataset,
+    lockstep: int | None,
+    wait: bool,
+    announce: Callable[[], None],
+) -> None:
     """Submit what is missing and return, or follow it to the end."""
     from bnrepro.sweep.slurm.parameters import slurm_config
     from bnrepro.sweep.slurm.submit import submit_sweep
 
     submission = submit_sweep(plan, directory, slurm_config(plan.base.launcher), dataset, lockstep)
+    announce()
     _describe(submission)
     where = shlex.quote(str(directory))
-    typer.echo(f"bnrepro status {where}\nbnrepro plot {where}")
+    typer.echo(f"Next:\nbnrepro status {where}\nbnrepro plot {where}")
     if wait:
         _follow(plan, directory, len(submission.jobs))
     elif submission.refused:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 COLOURS = {"completed": "green", "running": "cyan", "diverged": "yellow"}
 COLOURS |= dict.fromkeys(("failed", "damaged", "cancelled", "timed out", "lost"), "red")
 COLUMNS = ("cell", "state", "steps", "epoch", "time left", "error", "message")
+LESS_IMPORTANT = ("steps", "message", "epoch", "time left")
+"""What a narrow terminal leaves out, in this order."""
 NUMBERS = ("steps", "epoch", "time left", "error")
 
 
@@ -52,7 +54,7 @@ def _show(sweep_dir: Path) -> bool:
 
     cells, remark = directory_status(sweep_dir)
     colours = [COLOURS.get(cell.state, "bright_black") for cell in cells]
-    typer.echo("\n".join(columns(COLUMNS, [_row(cell) for cell in cells], NUMBERS, colours)))
+    typer.echo("\n".join(columns(COLUMNS, [_row(cell) for cell in cells], NUMBERS, colours, LESS_IMPORTANT)))
     counts = Counter(cell.state for cell in cells)
     typer.echo(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]))
     if remark:

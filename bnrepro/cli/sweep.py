@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides, any_numbers, numbers, output_directory, texts
-from bnrepro.cli.columns import columns
 from bnrepro.cli.completion import choices_of
-from bnrepro.cli.notices import announce_skipped
+from bnrepro.cli.notices import announce_skipped, doing
 from bnrepro.cli.slurm import Gpus, Partition, Time, Wait, check_launcher, slurm_overrides, submit
+from bnrepro.rundir.describe import counted
 
 if TYPE_CHECKING:
     from bnrepro.data import Dataset
     from bnrepro.sweep.plan import Plan
-    from bnrepro.sweep.run import Outcome
 
 app = typer.Typer(help="Train every cell of a grid.", no_args_is_help=True)
 
@@ -160,27 +157,50 @@ def _sweep(
     overrides = [*(asked.overrides or []), *([f"launcher={asked.launcher}"] if asked.launcher else [])]
     overrides += slurm_overrides(overrides, asked.partition, asked.time, asked.gpus)
 
+    from bnrepro.sweep.configs import compose_base
     from bnrepro.sweep.directory import default_directory
-    from bnrepro.sweep.local import parse_jobs
-    from bnrepro.sweep.lockstep import parse_lockstep
-    from bnrepro.sweep.plan import Axes
-    from bnrepro.sweep.prepare import prepare_sweep
+
+    base = compose_base(overrides, asked.config_dir, key)  # a mistake is said before PyTorch is loaded
+    with doing("loading PyTorch"):
+        from bnrepro.cli.forecast import show_forecast
+        from bnrepro.sweep.local import parse_jobs
+        from bnrepro.sweep.lockstep import parse_lockstep
+        from bnrepro.sweep.plan import Axes
+        from bnrepro.sweep.prepare import prepare_sweep
 
     axes = Axes(texts(norms), values, numbered, key, scale)
-    plan, dataset = prepare_sweep(overrides, axes, asked.config_dir)
+    with doing(f"reading {base.data.name}"):
+        plan, dataset = prepare_sweep(overrides, axes, asked.config_dir)
     directory = asked.out or default_directory(plan.base, plan.axis)
     on_slurm = check_launcher(plan.base.launcher, asked.jobs, asked.lockstep, asked.wait)
     together = parse_lockstep(asked.lockstep or "auto")
     jobs = asked.jobs if asked.jobs is not None else plan.base.launcher.get("jobs", "auto")
     number = parse_jobs(jobs)
-    _announce(plan, dataset.name, directory)
-    announce_skipped(dataset)
+    announcement = Announcement(plan, dataset, directory)
     if asked.dry_run:
-        _forecast(plan, dataset, directory, number, together, measure=not on_slurm)
+        show_forecast(plan, dataset, directory, number, together, announcement, measure=not on_slurm)
     elif on_slurm:
-        submit(plan, directory, dataset, together, asked.wait)
+        submit(plan, directory, dataset, together, asked.wait, announcement)
     else:
-        _run_here(plan, directory, number, together)
+        _run_here(plan, directory, number, together, announcement)
+
+
+class Announcement:
+    """What a sweep is, said once nothing is refused any more, and before anything else is said."""
+
+    def __init__(self, plan: Plan, dataset: Dataset, directory: Path) -> None:
+        self._plan, self._dataset, self._directory = plan, dataset, directory
+        self._said = False
+
+    def __call__(self) -> None:
+        if not self._said:
+            self._said = True
+            _announce(self._plan, self._dataset.name, self._directory)
+            announce_skipped(self._dataset)
+
+    def say(self, line: str) -> None:
+        self()
+        typer.echo(line)
 
 
 def _announce(plan: Plan, data: str, directory: Path) -> None:
@@ -197,7 +217,7 @@ def _announce(plan: Plan, data: str, directory: Path) -> None:
     )
     size = "" if plan.axis.is_batch_size else f", batch size {plan.base.batch_size}"
     typer.echo(
-        f"{len(plan.cells)} cells: {', '.join(plan.norms)} × {name} {xs} × seeds {seeds}; "
+        f"{counted(len(plan.cells), 'cell')}: {', '.join(plan.norms)} × {name} {xs} × seeds {seeds}; "
         f"{plan.base.model.name}, {data} ({images} images), "
         f"{epochs} epoch{'s' if epochs != '1' else ''}, "
         f"protocol {plan.base.protocol.name}{size}"
@@ -215,72 +235,17 @@ def _span(values: Sequence[int]) -> str:
     return "–".join(f"{value:,}" for value in sorted({min(values), max(values)}))
 
 
-def _forecast(
-    plan: Plan, dataset: Dataset, directory: Path, jobs: int | None, lockstep: int | None, measure: bool
+def _run_here(
+    plan: Plan, directory: Path, jobs: int | None, lockstep: int | None, announcement: Announcement
 ) -> None:
-    """Every cell with its steps and expected time, and the sweep's."""
-    from bnrepro.sweep.forecast import forecast, wall_seconds
-    from bnrepro.sweep.local import default_jobs
-    from bnrepro.sweep.lockstep import decide, in_groups
-    from bnrepro.sweep.run import find_cells
-    from bnrepro.training.process.device import resolve_device
-    from bnrepro.training.progress import clock
-
-    decided = decide(plan, directory, lockstep, find_cells(plan, directory).done, typer.echo, measure)
-    found = forecast(plan, dataset, decided, lambda line: typer.echo(line, err=True))
-    rows = []
-    for cell in plan.cells:
-        norm_batch = str(cell.sizes.norm_batch_size) if cell.batch_statistics else "–"
-        counts = (str(cell.sizes.sgd_batch_size), norm_batch, f"{cell.steps:,}", f"{cell.images:,}")
-        if cost := found.get(cell.id):
-            needs = (f"{cost.flops_per_image / 1e9:.3g}", f"{cost.memory_bytes / 2**30:.2f} GiB")
-            times = (clock(cost.train_seconds), clock(cost.evaluation_seconds))
-        else:
-            needs, times = ("–", "–"), ("fails", "–")
-        rows.append((cell.id, *counts, *needs, *times))
-    right = (
-        *("SGD batch", "norm batch", "steps", "images"),
-        *("GFLOP/image", "GPU memory", "training", "evaluation"),
-    )
-    typer.echo("\n".join(columns(("cell", *right), rows, right)))
-    number = jobs or default_jobs(plan.base)
-    groups = in_groups(plan.cells, decided)
-    each = (sum(found[cell.id].seconds for cell in cells if cell.id in found) for cells in groups)
-    seconds = wall_seconds(each, number)
-    typer.echo(f"about {clock(seconds)} with {number} jobs on this machine, from timing each shape alone")
-    total = sum(cost.seconds for cost in found.values()) / 3600
-    unit = (
-        "GPU-hours"
-        if resolve_device(plan.base.device).type == "cuda"
-        else f"hours of {plan.base.threads} core(s)"
-    )
-    typer.echo(f"{total:,.1f} {unit} in all; GPU memory is estimated, without the kernels' work space")
-
-
-def _run_here(plan: Plan, directory: Path, jobs: int | None, lockstep: int | None) -> None:
-    from bnrepro.sweep.run import run_sweep
+    from bnrepro.cli.outcome import conclude
+    from bnrepro.sweep.run import find_cells, run_sweep
     from bnrepro.training.process.interrupt import interrupted_by
 
-    with interrupted_by(signal.SIGTERM):
-        outcome = run_sweep(plan, directory, jobs, lockstep, typer.echo)
-    _conclude(outcome, directory)
-
-
-def _conclude(outcome: Outcome, directory: Path) -> None:
-    from bnrepro.config.errors import one_line
-    from bnrepro.rundir.result import failure
-    from bnrepro.sweep.directory import CELLS
-
-    counts = Counter(result["status"] for result in outcome.results.values())
-    typer.echo(", ".join(f"{number} {status}" for status, number in sorted(counts.items())))
-    failed = outcome.with_status("failed")
-    for cell in failed:
-        message = failure(directory / CELLS / cell, outcome.results[cell]["message"])
-        typer.echo(one_line(f"failed: {cell}: {message}"), err=True)
-    for cell, where in outcome.elsewhere.items():
-        typer.echo(f"not trained: {cell}: {where}", err=True)
-    if outcome.timing is not None:
-        typer.echo(outcome.timing.describe())
-    typer.echo(f"bnrepro plot {shlex.quote(str(directory))}")
-    if failed or outcome.elsewhere:
-        raise typer.Exit(1)
+    try:
+        with interrupted_by(signal.SIGTERM):
+            outcome = run_sweep(plan, directory, jobs, lockstep, announcement.say, announcement)
+    except KeyboardInterrupt:
+        done = len(find_cells(plan, directory).done)
+        raise KeyboardInterrupt(f"with {done} of {counted(len(plan.cells), 'cell')} finished") from None
+    conclude(outcome, plan, directory)

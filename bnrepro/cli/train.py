@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bnrepro.cli.arguments import ConfigDir, Overrides, output_directory
-from bnrepro.cli.notices import announce_data
+from bnrepro.cli.notices import announce_data, doing
 
 if TYPE_CHECKING:
-    from bnrepro.training.progress import Progress
+    from bnrepro.config.schema import RunConfig
+    from bnrepro.data import Dataset
+    from bnrepro.training.progress import Progress, ProgressLine
 
 
 def train(
@@ -45,10 +47,12 @@ def train(
     from bnrepro.rundir.lock import exclusive
     from bnrepro.rundir.result import failure
     from bnrepro.sweep.directory import cell_id, default_directory
-    from bnrepro.training.process.distributed import processes_of_run
     from bnrepro.training.process.interrupt import Interrupted, stop_on_signals
     from bnrepro.training.progress import ProgressLine
-    from bnrepro.training.run import run
+
+    with doing("loading PyTorch"):
+        from bnrepro.training.process.distributed import processes_of_run
+        from bnrepro.training.run import run
 
     default = default_directory(config)
     directory = out or default.with_name(f"{default.name}-{cell_id(config)}")
@@ -59,6 +63,8 @@ def train(
         exclusive(directory, "a run", config.lock) if world.is_main else nullcontext(),
         ProgressLine(stop) as line,
     ):
+        if world.is_main:
+            line.wait_for(f"reading {config.data.name}")
         try:
             result = run(
                 config,
@@ -67,7 +73,7 @@ def train(
                 resume=resume,
                 stop=stop,
                 report=line if world.is_main else lambda progress: None,
-                announce=partial(announce_data, config) if world.is_main else lambda dataset: None,
+                announce=partial(_announce, config, line) if world.is_main else lambda dataset: None,
                 world=world,
             )
         except Interrupted:
@@ -82,6 +88,12 @@ def train(
         typer.echo(f"run directory: {one_line(str(directory))}")
     if result["status"] == "failed":
         raise typer.Exit(1)
+
+
+def _announce(config: RunConfig, line: ProgressLine, dataset: Dataset) -> None:
+    line.wait_for(None)
+    announce_data(config, dataset)
+    line.wait_for(f"preparing {config.model.name}")
 
 
 def _written(directory: Path) -> float | None:

@@ -33,6 +33,13 @@ def find_file(group: str, name: str, config_dir: Path | None = None) -> Path | N
     return next((path for path in paths if path.is_file()), None)
 
 
+def about(group: str, name: str, config_dir: Path | None = None) -> str:
+    """What a choice's file says of it in its first line, or behind `Paper:`."""
+    path = find_file(group, name, config_dir)
+    header = read_config_file(path).header if path is not None else ()
+    return header[0].removeprefix("Paper:").strip() if header else ""
+
+
 def _roots(config_dir: Path | None) -> list[Path]:
     return [config_directory(), *([config_dir] if config_dir else [])]
 

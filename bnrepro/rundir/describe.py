@@ -27,3 +27,8 @@ def _described(result: Mapping[str, Any], at: str) -> str:
         return f"{head}: diverged: {result['message']}; error of chance {errors}"
     speed = f"{result['images_per_second']:,.0f} images/s, {result['wall_seconds']:.0f} s"
     return f"{head}: error {errors}; {speed}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 cell`, `1,024 cells`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

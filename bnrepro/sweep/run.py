@@ -90,9 +90,11 @@ def run_sweep(
     jobs: int | None,
     lockstep: int | None = OFF,
     say: Callable[[str], None] = lambda line: None,
+    begin: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run the cells that are missing on this machine; `say` is told what is decided before.
 
+    `begin` is called once nothing is refused any more.
     `lockstep`: cells of a shape that train together, None: what is fastest. Raises `UsageError` as
     `open_sweep` and `decide` do, and where jobs of this sweep are in Slurm's queue.
     """
@@ -100,11 +102,12 @@ def run_sweep(
         _refuse_queued(directory)
         done, todo = found.done, found.todo
         decided = keep_decision(directory, decide(plan, directory, lockstep, done, say))
+        begin()
         groups = in_groups(todo, decided)
         number = jobs or default_jobs(plan.base)
         fresh = not any((cell.directory(directory) / CHECKPOINT).exists() for cell in todo)
         start = time.monotonic()
-        with View(todo, len(done), number) as view:
+        with View(groups, len(done), number) as view:
             pool = Pool(directory, number, gpus_to_deal(plan.base), plan.overrides, view)
             results = pool.run(groups)
         seconds = time.monotonic() - start

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bnrepro.rundir.describe import counted
 from bnrepro.training.progress import clock
 
 
@@ -33,18 +34,18 @@ class Timing:
     def overhead(self) -> float:
         """Wall clock less evaluation, over the steps' share of it: 1 is a sweep of nothing but steps.
 
-        Start-up, data, checkpoints, TensorBoard and waiting for the last cell are what lies above 1.
+        Start-up, data, checkpoints, TensorBoard and waiting for the last cell are what lies above 1. Raises
+        ZeroDivisionError where no cell has taken a step.
         """
-        if not self.train_seconds:
-            return float("nan")
         return (self.wall_seconds * self.jobs - self.evaluation_seconds) / self.train_seconds
 
     def describe(self) -> str:
         """One line."""
-        share = (
-            f"; wall clock less evaluation: {self.overhead:.2f} × steps / jobs" if self.train_seconds else ""
-        )
+        wall = f"{clock(self.wall_seconds)} with {counted(self.jobs, 'job')}"
+        if not self.train_seconds:  # every cell failed
+            return wall
+        train, evaluation = clock(self.train_seconds), clock(self.evaluation_seconds)
         return (
-            f"{clock(self.wall_seconds)} with {self.jobs} jobs; summed over the cells: training steps "
-            f"{clock(self.train_seconds)}, evaluation {clock(self.evaluation_seconds)}{share}"
+            f"{wall}; summed over the cells: training steps {train}, evaluation {evaluation}; "
+            f"wall clock less evaluation: {self.overhead:.2f} × steps / jobs"
         )

@@ -2,134 +2,134 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
-from bnrepro.rundir.describe import describe
-from bnrepro.sweep.cost import relative_cost
+from bnrepro.rundir.describe import counted, describe
+from bnrepro.sweep.pinned import Pinned
 from bnrepro.sweep.plan import Cell
-from bnrepro.training.progress import Progress, clock
+from bnrepro.sweep.time_left import TimeLeft
+from bnrepro.training.progress import Progress, clock, fitting
 
 PLAIN_SECONDS = 30.0
+ESTIMATE_SECONDS = 1.0
 MARKS = {"completed": "✓", "diverged": "∞", "failed": "✗"}
-
-
-class _Terminal(Console):
-    """Where nobody reads any more, the sweep has to know."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+LONGEST_BAR, SHORTEST_BAR = 24, 6
 
 
 class View:
     """Told what happens; shows it. Use as a context manager."""
 
-    def __init__(
-        self, todo: Sequence[Cell], done_before: int, jobs: int, console: Console | None = None
-    ) -> None:
-        self._console = console or _Terminal(stderr=True, highlight=False)
-        self._costs = {cell.id: relative_cost(cell) for cell in todo}
-        self._jobs = jobs
-        self._done_before = done_before
+    def __init__(self, groups: Sequence[Sequence[Cell]], done_before: int, jobs: int) -> None:
+        self._terminal = Pinned(sys.stderr)
+        self._time_left = TimeLeft(groups, jobs)
+        self._all = done_before + sum(map(len, groups))
+        self._done = done_before
         self._running: dict[str, Progress | None] = {}
-        self._first_steps: dict[str, int] = {}
-        self._finished: dict[str, str] = {}
-        self._worked = 0.0
-        self._unfinished = sum(self._costs.values())
-        self._start = time.monotonic()
-        self._last_line = self._start
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._terminal = self._console.is_terminal
+        self._last_line: float | None = None
+        self._estimate: tuple[float, float | None] = (float("-inf"), None)
 
     def __enter__(self) -> View:
-        if self._terminal:
-            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._terminal:
-            self._live.stop()
+        self._terminal.show([])
 
     def started(self, cell: Cell) -> None:
-        self._running[cell.id] = None
+        self._running.setdefault(cell.id, None)
+        self._time_left.started(cell, time.monotonic())
 
     def progress(self, cell: Cell, progress: Progress) -> None:
-        self._first_steps.setdefault(cell.id, progress.step)
         self._running[cell.id] = progress
+        self._time_left.progress(cell, progress.step / progress.total_steps, time.monotonic())
 
     def finished(self, cell: Cell, result: dict[str, Any]) -> None:
-        self._worked += self._costs[cell.id] * (1 - self._skipped_part(cell.id))
         self._running.pop(cell.id, None)
-        self._finished[cell.id] = result["status"]
-        self._unfinished -= self._costs[cell.id]
-        count = f"{self._done_before + len(self._finished)}/{self._done_before + len(self._costs)}"
-        self._console.print(
-            f"{MARKS[result['status']]} {count} {describe(result, cell.at)}", markup=False, soft_wrap=True
+        self._time_left.finished(cell, time.monotonic())
+        self._estimate = (float("-inf"), None)
+        self._done += 1
+        self._terminal.print(
+            f"{MARKS[result['status']]} {self._done}/{self._all} {describe(result, cell.at)}"
         )
 
     def left_out(self, cell: Cell) -> None:
         """Another process is at work on it."""
         self._running.pop(cell.id, None)
-        self._unfinished -= self._costs[cell.id]
-
-    def _skipped_part(self, cell: str) -> float:
-        """The part of a cell that an earlier call had done."""
-        progress = self._running.get(cell)
-        return self._first_steps.get(cell, 0) / progress.total_steps if progress else 0.0
+        self._time_left.left_out(cell)
 
     def refresh(self) -> None:
-        """Draw again; plain lines only now and then."""
-        now = time.monotonic()
-        if self._terminal:
-            self._live.update(Group(self._table(), self._footer()), refresh=True)
-        elif now - self._last_line >= PLAIN_SECONDS:
-            self._last_line = now
-            rows = ", ".join(f"{cell} {self._part(cell):.0%}" for cell in self._running)
-            self._console.print(f"running: {rows}; {self._footer()}", markup=False, soft_wrap=True)
+        """Draw again; plain lines as soon as there is something to say, and then now and then."""
+        if self._terminal.is_terminal:
+            columns = self._terminal.size().columns - 1
+            self._terminal.show([*self._table(columns), self._footer(columns)])
+        elif self._plain_line_due():
+            rows = ", ".join(f"{cell} {_part(progress):.0%}" for cell, progress in self._running.items())
+            self._terminal.print(f"running: {rows}; {self._footer(200)}")
 
-    def _part(self, cell: str) -> float:
-        progress = self._running.get(cell)
-        return progress.step / progress.total_steps if progress else 0.0
+    def _plain_line_due(self) -> bool:
+        now = time.monotonic()
+        first = self._last_line is None and any(self._running.values())
+        if first or (self._last_line is not None and now - self._last_line >= PLAIN_SECONDS):
+            self._last_line = now
+            return True
+        return False
 
     def seconds_left(self) -> float | None:
-        """From the work done so far and the cells' relative costs."""
-        elapsed = time.monotonic() - self._start
-        under_way = sum(
-            self._costs[cell] * (self._part(cell) - self._skipped_part(cell)) for cell in self._running
-        )
-        done = self._worked + under_way
-        if done <= 0 or elapsed < 3:
-            return None
-        left = self._unfinished - sum(self._costs[cell] * self._part(cell) for cell in self._running)
-        return elapsed * left / done
+        """From what the cells have taken so far; None: too early to say."""
+        now = time.monotonic()
+        if now - self._estimate[0] >= ESTIMATE_SECONDS:
+            self._estimate = (now, self._time_left.seconds(now))
+        return self._estimate[1]
 
-    def _footer(self) -> Text:
-        total = self._done_before + len(self._costs)
+    def _footer(self, columns: int) -> str:
         left = self.seconds_left()
         remaining = f"about {clock(left)} left" if left is not None else "estimating the time left"
-        return Text(
-            f"{self._done_before + len(self._finished)} of {total} cells done, {len(self._running)} running, "
-            f"{remaining}"
-        )
+        done = f"{self._done} of {counted(self._all, 'cell')} done"
+        return fitting([done, remaining, f"{len(self._running)} running"], columns)
 
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name, side in (("cell", "left"), ("progress", "left"), ("epoch", "right")):
-            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        table.add_column("images/s", justify="right", no_wrap=True)
-        table.add_column("error", justify="right", no_wrap=True)
-        for cell, progress in self._running.items():
-            bar = ProgressBar(total=1.0, completed=self._part(cell), width=24)
-            if progress is None:
-                table.add_row(cell, bar, "–", "–", "–")
-                continue
-            error = "–" if progress.error is None else f"{progress.error:.1f} %"
-            table.add_row(cell, bar, str(progress.epoch), f"{progress.images_per_second:,.0f}", error)
-        return table
+    def _table(self, columns: int) -> Iterator[str]:
+        """A row per cell, names whole; in a narrow window without the less important columns."""
+        rows = [_row(cell, progress) for cell, progress in self._running.items()]
+        if not rows:
+            yield "starting the workers"
+            return
+        header = ("cell", "", "error", "epoch", "images/s")
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+        kept = _kept(widths, columns)
+        bar = min(LONGEST_BAR, columns - sum(widths[i] + 2 for i in kept))
+        for cells in (header, *rows):
+            first, *rest = (cells[i].rjust(widths[i]) if i else cells[i].ljust(widths[i]) for i in kept)
+            drawn = [_bar(cells[1], bar)] if bar >= SHORTEST_BAR else []
+            yield "  ".join([first, *drawn, *rest]).rstrip()
+
+
+def _row(cell: str, progress: Progress | None) -> tuple[str, ...]:
+    if progress is None:
+        return (cell, "starting", "–", "–", "–")
+    error = "–" if progress.error is None else f"{progress.error:.1f} %"
+    speed = f"{progress.images_per_second:,.0f}"
+    return (cell, f"{_part(progress):.0%}", error, str(progress.epoch), speed)
+
+
+def _kept(widths: Sequence[int], columns: int) -> list[int]:
+    """The columns that there is room for, from the most important; the name in any case."""
+    kept, used = [0], widths[0]
+    for i in range(1, len(widths)):
+        if used + 2 + widths[i] <= columns:
+            kept.append(i)
+            used += 2 + widths[i]
+    return kept
+
+
+def _part(progress: Progress | None) -> float:
+    return progress.step / progress.total_steps if progress else 0.0
+
+
+def _bar(percent: str, width: int) -> str:
+    """`━━━╌╌╌` for `50%`; nothing for a header."""
+    if not percent.endswith("%"):
+        return " " * width
+    full = round(width * int(percent[:-1]) / 100)
+    return "━" * full + "╌" * (width - full)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 RENEW_SECONDS = 0.5
 PLAIN_SECONDS = 30.0
+LONG_SECONDS = 1.5
+"""Without a word."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,35 @@ def fitting(parts: list[str], width: int) -> str:
     return text
 
 
+class Waiting:
+    """Says what is waited for: at once on a terminal, where the line goes again; else if it takes long."""
+
+    def __init__(self, what: str) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._timer: threading.Timer | None = None
+        if self._terminal:
+            _try_to_write(f"\r\033[K{what} …")
+        else:
+            self._timer = threading.Timer(LONG_SECONDS, lambda: _try_to_write(f"{what}\n"))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def end(self) -> None:
+        """It is there. May be called again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        elif self._terminal:
+            _try_to_write("\r\033[K")
+        self._terminal = False
+
+
+def _try_to_write(text: str) -> None:
+    """Whoever does not read what is waited for sees what comes of it."""
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 class ProgressLine:
     """A line that renews itself; where stderr is not a terminal, a plain line now and then.
 
@@ -68,13 +101,14 @@ class ProgressLine:
     """
 
     def __init__(self, stop: StopFlag) -> None:
+        self._waiting: Waiting | None = None
         self.reader_left = False
         self.last: Progress | None = None
         """What was reported last."""
         self._stop = stop
         self._terminal = sys.stderr.isatty()
         self._every = RENEW_SECONDS if self._terminal else PLAIN_SECONDS
-        self._shown = time.monotonic()
+        self._shown = time.monotonic() - (0 if self._terminal else PLAIN_SECONDS - LONG_SECONDS)
         self._start: tuple[float, int] | None = None
         self._open = False
 
@@ -84,14 +118,22 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.wait_for(None)
         if self._open:
             self._write("\n")
+
+    def wait_for(self, what: str | None) -> None:
+        """Say what is waited for, until the next call or the first report; None: for nothing."""
+        if self._waiting is not None:
+            self._waiting.end()
+        self._waiting = None if what is None else Waiting(what)
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
         self.last = progress
         if self._start is None:
             self._start = (now, progress.step)
+            self.wait_for(None)
         if now - self._shown < self._every:
             return
         self._shown = now

@@ -54,6 +54,7 @@ def test_help_for_a_reader_that_has_left_is_not_a_traceback() -> None:
 def test_a_run_is_asked_to_stop_where_nobody_reads_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopFlag()
     monkeypatch.setattr("bnrepro.training.progress.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("bnrepro.training.progress.LONG_SECONDS", 0.0)
     monkeypatch.setattr(sys, "stderr", Left())
     line = ProgressLine(stop)
     line(Progress(step=1, total_steps=2, epoch=1, images_per_second=1.0, error=None))
@@ -64,7 +65,7 @@ def test_a_run_is_asked_to_stop_where_nobody_reads_its_lines(monkeypatch: pytest
 def test_a_sweep_notices_that_nobody_reads_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     (cell,) = plan_sweep(tiny_config_overrides(), Axes(("gn",), (16,), (0,)), 128).cells
     monkeypatch.setattr(sys, "stderr", Left())
-    view = View([cell], 0, 1)
+    view = View([[cell]], 0, 1)
     view.started(cell)
     with pytest.raises(BrokenPipeError):
         view.finished(cell, result_of(cell))

@@ -219,7 +219,9 @@ def test_an_interrupted_sweep_keeps_its_work_and_the_same_command_continues(tmp_
         time.sleep(0.02)
     if how == "ctrl-c":
         assert process.returncode == 130
-        assert err.splitlines()[-1] == "bnrepro: stopped; the same command continues"
+        assert (
+            err.splitlines()[-1] == "bnrepro: stopped with 0 of 1 cell finished; the same command continues"
+        )
     assert [state.state for state in sweep_status(out)] == ["interrupted"]
     ended = sweep(out, *arguments)
     assert ended.code == 0, ended.err

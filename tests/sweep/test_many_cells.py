@@ -108,7 +108,7 @@ def test_the_time_left_does_not_go_through_all_cells_at_each_look(sweeps: list[S
     result = {"status": "diverged", "norm": "gn", "batch_size": 1, "seed": 0, "message": "", "error": {}}
 
     def look(sweep: Sweep) -> None:
-        with View(sweep.plan.cells, 0, 2) as view:
+        with View([[cell] for cell in sweep.plan.cells], 0, 2) as view:
             for cell in sweep.plan.cells:
                 view.started(cell)
                 view.finished(cell, result)

@@ -26,7 +26,7 @@ def follow(plan: Plan, directory: Path, jobs: int) -> tuple[dict[str, dict[str, 
     cells = {cell.id: cell for cell in plan.cells}
     results = _results(cells, directory)
     waiting = {cell: cells[cell] for cell in cells if cell not in results}
-    with View(list(waiting.values()), len(results), jobs) as view:
+    with View([[cell] for cell in waiting.values()], len(results), jobs) as view:
         while True:
             states, remark = slurm_status(directory)
             for status in states:
@@ -55,8 +55,8 @@ def _results(cells: dict[str, Cell], directory: Path) -> dict[str, dict[str, Any
 def _show(view: View, cell: Cell, directory: Path) -> None:
     folder = cell.directory(directory)
     note = read_progress(folder)
+    view.started(cell)
     if note is None:
-        view.started(cell)
         return
     error = None
     with suppress(Damaged):  # only for the eye
