@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bnrepro.config.compose import compose_config, norm_options
 from bnrepro.config.convert import to_dict, unknown_key
-from bnrepro.config.errors import UsageError
+from bnrepro.config.errors import UsageError, shown
+from bnrepro.config.files import choices
 from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.axis import BATCH_SIZE, Axis, number_text
@@ -40,6 +41,7 @@ def compose_norms(
     Raises `UsageError` for a `norm.KEY` that no norm has, for a norm without the axis's, and where other keys
     are computed from the axis's.
     """
+    _check_norms(norms, config_dir)
     options = {norm: norm_options(norm, config_dir) for norm in norms}
     known = {key for keys in options.values() for key in keys}
     for override in [*overrides, f"{axis.key}="]:
@@ -56,6 +58,15 @@ def compose_norms(
         first = norms[0]
         _refuse_computed(axis, configs[first], fitting[first], config_dir)
     return configs
+
+
+def _check_norms(norms: Sequence[str], config_dir: Path | None) -> None:
+    there = choices("norm", config_dir)
+    for norm in norms:
+        if norm not in there:
+            raise UsageError(
+                f"--norms {shown(','.join(norms))}: no norm {shown(norm)}; choices: {', '.join(there)}"
+            )
 
 
 def _norm_option(override: str) -> str | None:

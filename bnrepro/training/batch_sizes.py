@@ -50,7 +50,7 @@ def steps_per_epoch(images: int, sizes: BatchSizes) -> int:
     if sizes.sgd_batch_size > images:
         each = sizes.sgd_batch_size // sizes.workers
         raise UsageError(
-            f"an SGD batch of {sizes.sgd_batch_size} ({sizes.workers} × {each}) is more "
+            f"batch_size={each}: an SGD batch of {sizes.sgd_batch_size} ({sizes.workers} × {each}) is more "
             f"than the {images} training images; choose smaller batch sizes or fewer workers"
         )
     return images // sizes.sgd_batch_size

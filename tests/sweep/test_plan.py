@@ -137,9 +137,9 @@ def test_a_norms_option_that_none_has_is_refused():
 @pytest.mark.parametrize(
     ("axes", "words"),
     [
-        ({"norms": ("bn", "foo")}, "norm=foo: no such choice"),
+        ({"norms": ("bn", "foo")}, "--norms bn,foo: no norm foo; choices: bn"),
         ({"norms": ("bn", "bn")}, "--norms bn,bn: bn twice"),
-        ({"norms": ("bn", "../norm/bn")}, "norm=../norm/bn: no such choice"),
+        ({"norms": ("bn", "../norm/bn")}, "no norm ../norm/bn; choices"),
         ({"norms": ()}, "--norms"),
         ({"sizes": ()}, "--batch-sizes"),
         ({"seeds": ()}, "--seeds"),
