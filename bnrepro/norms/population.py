@@ -18,6 +18,8 @@ from bnrepro.norms.moments import Moments
 Batches = Iterable[Tensor | Sequence[Tensor]]
 """Images `(N, C, H, W)`, or pairs of images and labels."""
 BOUND = 0.2
+MOST_GROUPS = 256
+"""Normalization batches of one size that are looked at: their spread is then known to 5 %."""
 
 
 @torch.no_grad()
@@ -32,12 +34,16 @@ def recompute_statistics(model: nn.Module, batches: Batches) -> None:
     layers = {name: m for name, m in _batch_norms(model).items() if _running(m) is not None}
     if not layers:
         raise UsageError(f"{type(model).__name__}: has no batch norm with running statistics")
-    found = {name: Moments(_channels(m), _device(model)) for name, m in layers.items()}
+    found = {name: Moments(_channels(m), next(model.parameters()).device) for name, m in layers.items()}
 
-    def note(name: str, means: Tensor, variances: Tensor) -> None:
-        found[name].add(means, variances)
+    def note(name: str, values: Tensor) -> None:
+        mean = values.mean(2)
+        found[name].add(mean, (values - mean[:, :, None]).square().mean(2))
 
-    if not _pass(model, batches, layers, note):
+    with _watched(model, layers, note):
+        for x in _images(model, batches):
+            model(x)
+    if not all(moments.groups for moments in found.values()):
         raise UsageError("there is no batch to compute statistics from")
     for name, layer in layers.items():
         for key, value in _buffers(layer, found[name].mean, found[name].var).items():
@@ -69,15 +75,13 @@ class LayerDiagnosis:
 def diagnose(
     model: nn.Module, batches: Batches, sizes: Sequence[int] | None = None, bound: float = BOUND
 ) -> list[LayerDiagnosis]:
-    """For each batch norm, in the model's order: how noisy its statistics are over n images, from one pass.
+    """For each batch norm, in the model's order: how noisy its statistics are over n images.
 
-    The noise is that of `spread_mean` and `spread_var` in `metrics.jsonl`. Every layer normalizes with the
-    whole batch's own statistics meanwhile, and each batch is cut into groups of n images, for every n of
-    `sizes` (powers of two up to the first batch's size). The images must come in random order.
-
-    Nothing is trained: it is of the network as it is. The first layer's noise is what training with n images
-    has. That of later layers is an upper bound in practice: where the layers before them normalize with n
-    images too, they take away what the images of a group have in common (measured in norms/README.md).
+    The noise is that of `spread_mean` and `spread_var` in `metrics.jsonl`. Each batch is cut into
+    normalization batches of n images, for every n of `sizes` (powers of two up to the first batch's size),
+    and the network is shown them as in training with n images, until `MOST_GROUPS` of a size were seen. One
+    pass over the data, whose images must come in random order; nothing is trained: it is of the network as
+    it is.
 
     Raises `UsageError` for a model without batch norm, or where there is no batch.
     """
@@ -86,36 +90,53 @@ def diagnose(
         raise UsageError(f"{type(model).__name__}: has no batch norm")
     found: dict[str, dict[int, Moments]] = {name: {} for name in layers}
     pixels: dict[str, int] = {}
+    shown: dict[int, int] = {}
 
-    def note(name: str, means: Tensor, variances: Tensor) -> None:
-        for n in sizes or _powers_of_two(len(means)):
-            if groups := len(means) // n:
-                one = found[name].setdefault(n, Moments(means.shape[1], means.device))
-                one.add(*_grouped(means, variances, n, groups))
+    def note(name: str, values: Tensor) -> None:
+        """`values: (n, C, H · W)`."""
+        pixels[name] = values.shape[2]
+        mean = values.mean((0, 2))
+        var = (values - mean[:, None]).square().mean((0, 2))
+        found[name].setdefault(len(values), Moments(len(mean), mean.device)).add(mean[None], var[None])
 
-    if not _pass(model, batches, layers, note, pixels):
+    with _watched(model, layers, note), _groups_are_batches(model):
+        for x in _images(model, batches):
+            for n in sizes or list(shown) or _powers_of_two(len(x)):
+                groups = min(len(x) // n, MOST_GROUPS - shown.setdefault(n, 0))
+                for group in x.split(n)[:groups]:
+                    _show(model, group)
+                shown[n] += groups
+    if not any(shown.values()):
         raise UsageError("there is no batch to look at")
+    used = sorted(n for n, groups in shown.items() if groups)
     return [
-        _diagnosis(name, layer, found[name], pixels[name], bound)
+        _diagnosis(name, layer, found[name], pixels.get(name, 0), used, bound)
         for name, layer in layers.items()
-        if found[name]
     ]
 
 
+def _show(model: nn.Module, group: Tensor) -> None:
+    """One forward pass. It ends at a layer with one value per channel: those behind see nothing."""
+    try:
+        model(group)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+
+
 def _diagnosis(
-    name: str, layer: nn.Module, found: dict[int, Moments], pixels: int, bound: float
+    name: str, layer: nn.Module, found: dict[int, Moments], pixels: int, sizes: Sequence[int], bound: float
 ) -> LayerDiagnosis:
-    whole = next(iter(found.values()))
-    spread = {n: moments.spread() for n, moments in sorted(found.items())}
-    noise_var = {n: math.inf if n * pixels == 1 else var for n, (_, var) in spread.items()}
+    spread = {n: moments.spread() for n, moments in found.items()}
+    noise_var = {n: spread[n][1] if n in spread and n * pixels > 1 else math.inf for n in sizes}
     noisy = [n for n, noise in noise_var.items() if noise >= bound]
     enough = [n for n in noise_var if not noisy or n > max(noisy)]
     return LayerDiagnosis(
         layer=name,
         channels=_channels(layer),
         pixels=pixels,
-        distances=_distances(layer, whole),
-        noise_mean={n: mean for n, (mean, _) in spread.items()},
+        distances=_distances(layer, found[max(found)]) if found else {},
+        noise_mean={n: spread[n][0] for n in sizes if n in spread},
         noise_var=noise_var,
         enough=min(enough, default=None),
     )
@@ -136,45 +157,43 @@ def _powers_of_two(most: int) -> list[int]:
     return [2**power for power in range(most.bit_length()) if 2**power <= most]
 
 
-def _grouped(means: Tensor, variances: Tensor, n: int, groups: int) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of groups of n images, `(groups, C)`, from every image's own, `(N, C)`."""
-    own, var = (values[: groups * n].unflatten(0, (groups, n)) for values in (means, variances))
-    mean = own.mean(1)
-    return mean, (var + (own - mean[:, None]).square()).mean(1)
+def _images(model: nn.Module, batches: Batches) -> Iterator[Tensor]:
+    device = next(model.parameters()).device
+    for batch in batches:
+        yield (batch if isinstance(batch, Tensor) else batch[0]).to(device)
 
 
-def _pass(
-    model: nn.Module,
-    batches: Batches,
-    layers: dict[str, nn.Module],
-    note: Callable[[str, Tensor, Tensor], None],
-    pixels: dict[str, int] | None = None,
-) -> int:
-    """Show the model every batch; `note` gets each image's mean and biased variance in a layer, `(N, C)`.
-
-    Returns the number of batches.
-    """
+@contextmanager
+def _watched(
+    model: nn.Module, layers: dict[str, nn.Module], note: Callable[[str, Tensor], None]
+) -> Iterator[None]:
+    """Batch norms as in training, the rest as in evaluation; `note` gets a layer's input, `(N, C, H · W)`."""
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             x = inputs[0].flatten(2) if inputs[0].dim() > 2 else inputs[0][:, :, None]
-            x = x.double() if x.dtype == torch.float64 else x.float()
-            if pixels is not None:
-                pixels[name] = x.shape[2]
-            mean = x.mean(2)
-            note(name, mean, (x - mean[:, :, None]).square().mean(2))
+            note(name, x if x.dtype == torch.float64 else x.float())
 
         return hook
 
-    device, seen = _device(model), 0
     with _with_batch_statistics(model), ExitStack() as hooks:
         for name, layer in layers.items():
             hooks.callback(layer.register_forward_pre_hook(watch(name)).remove)
-        for batch in batches:
-            images = batch if isinstance(batch, Tensor) else batch[0]
-            model(images.to(device))
-            seen += 1
-    return seen
+        yield
+
+
+@contextmanager
+def _groups_are_batches(model: nn.Module) -> Iterator[None]:
+    """Layers that cut a batch into groups take it whole."""
+    layers = [module for module in model.modules() if isinstance(module, BatchStatistics)]
+    before = [layer.norm_batch_size for layer in layers]
+    try:
+        for layer in layers:
+            layer.norm_batch_size = None
+        yield
+    finally:
+        for layer, size in zip(layers, before, strict=True):
+            layer.norm_batch_size = size
 
 
 @contextmanager
@@ -218,7 +237,3 @@ def _buffers(layer: nn.Module, mean: Tensor, var: Tensor) -> dict[str, Tensor]:
 
 def _channels(layer: nn.Module) -> int:
     return layer.weight.numel() if isinstance(layer, BatchStatistics) else layer.num_features  # type: ignore[return-value]
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device

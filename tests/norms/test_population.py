@@ -8,7 +8,7 @@ from torch import nn
 
 from bnrepro.config.errors import UsageError
 from bnrepro.models import build_model
-from bnrepro.norms import NormLayers, convert, diagnose, find_factory, recompute_statistics
+from bnrepro.norms import NormLayers, build_norm, diagnose, find_factory, recompute_statistics
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.layer_moments import observed_moments
 
@@ -91,7 +91,7 @@ def test_diagnosing_leaves_the_running_statistics_alone():
 
 def test_the_noise_of_independent_values_is_what_theory_says():
     """σ/√m for the mean and √(2 / (m − 1)) · … for the variance of m normal values."""
-    model = nn.Sequential(nn.BatchNorm1d(8))
+    model = nn.Sequential(build_norm("bn", 8))
     x = torch.randn(4096, 8, 4, generator=torch.Generator().manual_seed(1))
     (layer,) = diagnose(model, x.split(1024), sizes=[1, 4, 16])
     for n in (1, 4, 16):
@@ -101,17 +101,22 @@ def test_the_noise_of_independent_values_is_what_theory_says():
     assert (layer.channels, layer.pixels) == (8, 4)
 
 
-def test_the_noise_is_that_of_the_groups_that_training_sees():
-    """In the first layer to rounding: behind others, training adds their noise."""
+@pytest.mark.parametrize("torchs", [True, False])
+def test_the_noise_is_what_training_has_with_batches_of_that_size(torchs):
+    """In every layer, and whether the network's batch norms are torch's or cut a batch themselves."""
     layers = NormLayers(find_factory("bn"), {}, {"norm_batch_size": 4})
+    torch.manual_seed(0)
     model = build_model("resnet8", norm=layers).double()
     with observed_moments(model) as moments, torch.no_grad():
         model(X)
-    mean, var = moments["norm"].spread()
-    plain = convert(nn.Sequential(model.conv, nn.BatchNorm2d(16).double()), "bn")
-    (layer,) = diagnose(plain, [X], sizes=[4])
-    assert layer.noise_mean[4] == pytest.approx(mean, rel=1e-9)
-    assert layer.noise_var[4] == pytest.approx(var, rel=1e-9)
+    if torchs:
+        torch.manual_seed(0)
+        model = build_model("resnet8", norm=nn.BatchNorm2d).double()
+    for layer in diagnose(model, [X], sizes=[4]):
+        mean, var = moments[layer.layer].spread()
+        assert layer.noise_mean[4] == pytest.approx(mean, rel=1e-6)
+        assert layer.noise_var[4] == pytest.approx(var, rel=1e-6)
+    assert all(layer.norm_batch_size == 4 for layer in batch_statistics_layers(model).values())
 
 
 def test_enough_is_from_where_on_the_noise_stays_below_the_bound():
