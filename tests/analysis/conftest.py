@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,10 +11,34 @@ from typing import Any
 
 import pytest
 import yaml
+from written_runs import write_completed
+
+from bnrepro.config.convert import to_dict
+from bnrepro.config.identity import flatten
+from bnrepro.rundir.files import write_json, write_text
+from bnrepro.rundir.record import CONFIG, METRICS, metrics_text
+from bnrepro.rundir.result import write_result
+from bnrepro.sweep.directory import SWEEP
+from bnrepro.sweep.plan import Axes, Cell, Plan, plan_sweep, sweep_json
+from bnrepro.training.outcome import failed_result
 
 CHANCE = 90.0
-DEFAULT_OPTIONS: dict[str, dict[str, Any]] = {"gn": {"groups": "auto"}, "none": {"skip_init": True}}
+IMAGES = 10240
+DATA = "CIFAR-10 (image folder)"
 BATCH_NORMS = ("bn", "brn", "mabn", "bn_frozen")
+
+
+@functools.cache
+def planned(
+    overrides: tuple[str, ...],
+    norms: tuple[str, ...],
+    sizes: tuple[int, ...],
+    seeds: tuple[int, ...],
+    config_dir: Path | None,
+) -> Plan:
+    """Composing takes longer than what is tested with it."""
+    experiment = ("experiment=cifar10_quick", "device=cpu", *overrides)
+    return plan_sweep(experiment, Axes(norms, sizes, seeds), IMAGES, config_dir)
 
 
 def plausible_error(norm: str, batch_size: int, seed: int) -> dict[str, float]:
@@ -39,7 +63,9 @@ class SyntheticSweep:
     reference: str | None = None
     epochs: int = 6
     base: dict[str, Any] = field(default_factory=dict)
+    """What the config has instead of the experiment's."""
     overrides: tuple[str, ...] = ()
+    """What `sweep.json` says that the user gave; nothing else depends on it."""
     norm_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By norm; part of its config and of the hash."""
     states: dict[str, str] = field(default_factory=dict)
@@ -48,99 +74,45 @@ class SyntheticSweep:
     message: str = "Expected more than 1 value per channel"
     """Of failed runs."""
     metrics: bool = True
+    config_dir: Path | None = None
 
     def write(self) -> Path:
-        cells = [*self._cells()]
-        plan = {
-            "schema": 1,
-            "experiment": "cifar10_quick",
-            "protocol": self.protocol,
-            "reference": self.reference,
-            "base": {"epochs": self.epochs, "model": {"name": "resnet8"}, "device": "cpu"} | self.base,
-            "norms": self.norms,
-            "batch_sizes": self.batch_sizes,
-            "seeds": self.seeds,
-            "norm_options": {norm: self._options(norm) for norm in self.norms},
-            "overrides": self.overrides,
-            "cells": cells,
-        }
+        plan = planned(self._composed(), self.norms, self.batch_sizes, self.seeds, self.config_dir)
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / "sweep.json").write_text(json.dumps(plan))
-        for cell in cells:
-            state = self.states.get(cell["id"], "completed")
+        sweep = sweep_json(plan) | {"overrides": self.overrides, "reference": self.reference}
+        write_json(self.path / SWEEP, sweep)
+        for cell in plan.cells:
+            state = self.states.get(cell.id, "completed")
             if state != "missing":
                 self._write_run(cell, state)
         return self.path
 
-    def _options(self, norm: str) -> dict[str, Any]:
-        return DEFAULT_OPTIONS.get(norm, {}) | self.norm_options.get(norm, {})
+    def _composed(self) -> tuple[str, ...]:
+        """The overrides that the config is made of."""
+        values = {"protocol": self.protocol, "epochs": self.epochs, **flatten(self.base)}
+        values |= {f"norm.{key}": value for own in self.norm_options.values() for key, value in own.items()}
+        return tuple(f"{key}={value}" for key, value in values.items())
 
-    def _cells(self) -> Iterable[dict[str, Any]]:
-        for norm in self.norms:
-            shared = self.protocol == "fixed_sgd" and norm not in BATCH_NORMS
-            for size in (256,) if shared else self.batch_sizes:
-                sgd = {"coupled": size, "workers": 8 * size, "fixed_sgd": 256}[self.protocol]
-                for seed in self.seeds:
-                    yield {
-                        "id": f"{norm}-b{size}-s{seed}",
-                        "norm": norm,
-                        "batch_size": size,
-                        "seed": seed,
-                        "config_hash": f"{norm}.{size}.{seed}.{self._options(norm)}.{sorted(self.base)}",
-                        "shared": shared,
-                        "steps": 10240 // sgd * self.epochs,
-                        "workers": {"coupled": 1, "workers": 8}.get(self.protocol, 256 // size),
-                        "sgd_batch_size": sgd,
-                        "norm_batch_size": size if norm in BATCH_NORMS else None,
-                    }
-
-    def _write_run(self, cell: dict[str, Any], state: str) -> None:
-        directory = self.path / "cells" / cell["id"]
+    def _write_run(self, cell: Cell, state: str) -> None:
+        directory = cell.directory(self.path)
         directory.mkdir(parents=True, exist_ok=True)
-        options = self._options(cell["norm"])
-        config = self.base | {"norm": {"name": cell["norm"], "factory": None, "options": options}}
-        (directory / "config.yaml").write_text(yaml.safe_dump(config))
-        error = self.error(cell["norm"], cell["batch_size"], cell["seed"])
+        write_text(directory / CONFIG, yaml.safe_dump(to_dict(cell.config), sort_keys=False))
+        error = self.error(cell.config.norm.name, cell.config.batch_size, cell.config.seed)
         if self.metrics:
-            (directory / "metrics.jsonl").write_text(self._metrics(error["running"], state))
-        (directory / "result.json").write_text(json.dumps(self._result(cell, state, error)))
-
-    def _result(self, cell: dict[str, Any], state: str, error: dict[str, float]) -> dict[str, Any]:
-        head = {
-            "schema": 1,
-            "status": state,
-            **{key: cell[key] for key in ("norm", "batch_size", "seed", "config_hash")},
-            "protocol": self.protocol,
-            "model": "resnet8",
-            "epochs": self.epochs,
-        }
+            write_text(directory / METRICS, metrics_text([*self._metrics(cell, error["running"], state)]))
         if state == "failed":
-            return head | {
-                "error": {},
-                "last_errors": {},
-                "message": self.message,
-            }
-        diverged = state == "diverged"
-        return head | {
-            **{key: cell[key] for key in ("workers", "sgd_batch_size", "norm_batch_size")},
-            "data": "CIFAR-10 (image folder)",
-            "error": dict.fromkeys(error, CHANCE) if diverged else error,
-            "last_errors": {} if diverged else {name: [value] for name, value in error.items()},
-            "train_error": None if diverged else 33.25,
-            "wall_seconds": 61.5,
-            "images_per_second": 812.4,
-            "peak_memory_bytes": 314572800,
-            "message": "loss was nan at step 7" if diverged else "",
-        }
+            write_result(directory, failed_result(cell.config, self.message))
+        elif state == "diverged":
+            diverged = {"status": state, "message": "loss was nan at step 7", "last_errors": {}}
+            write_completed(directory, cell.config, dict.fromkeys(error, CHANCE), data=DATA, **diverged)
+        else:
+            write_completed(directory, cell.config, error, data=DATA)
 
-    def _metrics(self, final: float, state: str) -> str:
-        last = self.epochs if state == "completed" else self.epochs // 2
-        errors = [final + (CHANCE - final) * 0.8 * math.exp(-1.2 * epoch) for epoch in range(1, last + 1)]
-        lines = [
-            {"epoch": epoch, "step": 10 * epoch, "error": {"running": error}}
-            for epoch, error in enumerate(errors, 1)
-        ]
-        return "".join(json.dumps(line) + "\n" for line in lines)
+    def _metrics(self, cell: Cell, final: float, state: str) -> Iterable[dict[str, Any]]:
+        steps = cell.steps // self.epochs
+        for epoch in range(1, (self.epochs if state == "completed" else self.epochs // 2) + 1):
+            error = final + (CHANCE - final) * 0.8 * math.exp(-1.2 * epoch)
+            yield {"epoch": epoch, "step": epoch * steps, "error": {"running": error}}
 
 
 @pytest.fixture

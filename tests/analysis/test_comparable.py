@@ -45,8 +45,7 @@ def test_sweeps_that_differ_in_one_key_are_variants_of_it(sweep) -> None:
 
 def test_a_group_of_keys_with_another_name_is_one_difference(sweep) -> None:
     """protocol=workers changes two keys, model=resnet20 what belongs to it."""
-    bases = [{"protocol": {"name": "coupled", "workers": 1}}, {"protocol": {"name": "workers", "workers": 8}}]
-    paths = [sweep(f"{place}", **SMALL, base=base) for place, base in enumerate(bases)]
+    paths = [sweep(protocol, **SMALL, protocol=protocol) for protocol in ("coupled", "workers")]
     results = load_results(paths)
     assert (results.variants.key, results.variants.values) == ("protocol", ("coupled", "workers"))
 
@@ -56,7 +55,7 @@ def test_more_than_one_different_key_is_refused_with_the_keys(sweep, tmp_path: P
         sweep("a", **SMALL),
         sweep("b", **SMALL, base={"optimizer": {"base_lr": 0.4}, "precision": "bf16"}),
     ]
-    with pytest.raises(UsageError, match=r"optimizer\.base_lr: None -> 0\.4; precision: None -> bf16"):
+    with pytest.raises(UsageError, match=r"optimizer\.base_lr: 0\.2 -> 0\.4; precision: float32 -> bf16"):
         write_plots(paths, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

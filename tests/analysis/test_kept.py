@@ -88,20 +88,12 @@ def test_a_folder_of_an_earlier_version_says_what_it_lacks(kept: Path) -> None:
 
 
 def test_a_single_run_is_a_sweep_of_one_cell(sweep) -> None:
-    base = {
-        "experiment": "default",
-        "batch_size": 4,
-        "seed": 0,
-        "protocol": {"name": "coupled", "workers": 1, "sgd_batch_size": None},
-        "epochs": 6,
-        "model": {"name": "resnet8"},
-    }
-    run = sweep(norms=("bn",), batch_sizes=(4,), base=base) / "cells" / "bn-b4-s0"
+    run = sweep(norms=("bn",), batch_sizes=(4,)) / "cells" / "bn-b4-s0"
     assert list(load_table(run)["id"]) == ["bn-b4-s0"]
     plots = write_plots([run], formats=["svg"])
     assert (run / "curves.svg").exists()
     assert plots.notes == ()
-    assert load_results([run]).images == [40]  # an epoch has 10 steps with an SGD batch of 4
+    assert load_results([run]).images == [10240]
 
 
 def test_what_is_not_a_run_is_one_line(tmp_path: Path) -> None:

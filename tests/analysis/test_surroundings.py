@@ -71,9 +71,13 @@ def test_a_users_text_is_never_mathematics_nor_markup(title: str) -> None:
     assert text == title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def test_signs_without_a_font_are_drawn_as_frames_and_not_warned_of(sweep) -> None:
-    """As a folder's name is Chinese; only its text gets another font."""
-    path = sweep(norms=("数据", "bn"), batch_sizes=(1, 2))
+def test_signs_without_a_font_are_drawn_as_frames_and_not_warned_of(sweep, tmp_path: Path) -> None:
+    """As a norm whose label is Chinese; only that text gets another font."""
+    (tmp_path / "norm").mkdir()
+    (tmp_path / "norm" / "mine.yaml").write_text(
+        "name: mine\nlabel: 数据\nfactory: torch.nn:Identity\n", "utf-8"
+    )
+    path = sweep(norms=("mine", "bn"), batch_sizes=(1, 2), config_dir=tmp_path)
     write_plots([path], formats=["png", "svg", "pdf"])
     svg = (path / "figure.svg").read_text()
     assert ">数据</text>" in svg
