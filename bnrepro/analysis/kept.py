@@ -7,6 +7,7 @@ evaluation instead of the run directories.
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import csv
 import io
@@ -140,14 +141,10 @@ def _value(key: str, text: str) -> Any:
         return {"True": True, "False": False}[text]
     if text.startswith("["):
         return ast.literal_eval(text)
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _percent(text: Any) -> float:

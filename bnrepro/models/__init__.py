@@ -3,9 +3,16 @@
 import importlib
 import pkgutil
 
-from bnrepro.models.registry import MODELS, build_model, check_network, has_dropout, residual_blocks
+from bnrepro.models.registry import (
+    MODELS,
+    build_model,
+    check_network,
+    has_dropout,
+    is_from_outside,
+    residual_blocks,
+)
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
-__all__ = ["MODELS", "build_model", "check_network", "has_dropout", "residual_blocks"]
+__all__ = ["MODELS", "build_model", "check_network", "has_dropout", "is_from_outside", "residual_blocks"]

@@ -77,6 +77,11 @@ def check_network(config: RunConfig) -> None:
     NormLayers(find_factory(config.norm.name, config.norm.factory), config.norm.options)
 
 
+def is_from_outside(config: RunConfig) -> bool:
+    """Is the network, or its norm, of a kind that bnrepro's tests have not seen?"""
+    return bool(config.norm.factory or config.model.factory or config.model.name == "torchvision")
+
+
 def has_dropout(config: RunConfig) -> bool:
     """Does the network have layers that draw random numbers in training?"""
     if config.model.factory is None and config.model.name != "torchvision":

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from bnrepro.config.errors import UsageError
-from bnrepro.config.schema import RunConfig
 from bnrepro.data.feed import Feed
 from bnrepro.norms import Traits
 from bnrepro.norms.batch_statistics import batch_statistics_layers
@@ -18,11 +17,6 @@ from bnrepro.norms.batch_statistics import batch_statistics_layers
 LEAST_IMAGES = 4
 TOLERANCE = 1e-4
 """Of an output, relative to the largest: kernels round otherwise for other neighbours in the batch."""
-
-
-def is_from_outside(config: RunConfig) -> bool:
-    """Is the network, or its norm, of a kind that bnrepro's tests have not seen?"""
-    return bool(config.norm.factory or config.model.factory or config.model.name == "torchvision")
 
 
 def some_images(feed: Feed, number: int) -> Tensor:

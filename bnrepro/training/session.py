@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
 from bnrepro.data.feed import Feed
-from bnrepro.models import build_model, has_dropout
+from bnrepro.models import build_model, has_dropout, is_from_outside
 from bnrepro.norms import NormLayers, Traits, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.training.batch_sizes import BatchSizes, batch_sizes, steps_per_epoch
@@ -25,7 +25,6 @@ from bnrepro.training.first_look import (
     check_output,
     check_traits,
     draws_random_numbers,
-    is_from_outside,
     some_images,
 )
 from bnrepro.training.optimizer import build_optimizer, lr_schedule, scaled_lr

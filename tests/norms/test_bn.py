@@ -8,9 +8,8 @@ from torch import nn
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
-from bnrepro.norms.batch_norm import all_at_once, one_after_another
+from bnrepro.norms.batch_norm import all_at_once, concatenated_groups, one_after_another
 from bnrepro.norms.batch_statistics import using_batch_statistics
-from bnrepro.norms.group_by_group import concatenated_groups
 
 CHANNELS = 5
 
