@@ -6,6 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import TextIO
 
+ERASED_ROW = "\x1b[1A\x1b[2K"
+"""The row above: row by row, since some terminals keep what is erased at once above their window."""
+
 
 class Pinned:
     """On a stream that is not a terminal, lines pass and nothing is pinned."""
@@ -41,7 +44,7 @@ class Pinned:
             return ""
         columns = max(1, self.size().columns)
         rows = sum(max(1, -(-len(line) // columns)) for line in self._shown)
-        return f"\x1b[{rows}F\x1b[J"
+        return "\r" + ERASED_ROW * rows
 
     def _write(self, text: str) -> None:
         """A full disk behind `2> log` must not end what the lines tell of; a reader that left does."""

@@ -29,11 +29,11 @@ class Terminal(io.StringIO):
         return True
 
     def shown(self) -> list[str]:
-        """Rows; of the control sequences those that are used: up n rows, erase below."""
+        """Rows; of the control sequences those that are used: up a row and erase it."""
         rows: list[str] = []
-        for part in re.split(r"(\x1b\[\d+F\x1b\[J)", self.getvalue()):
-            if up := re.fullmatch(r"\x1b\[(\d+)F\x1b\[J", part):
-                rows = rows[: len(rows) - int(up[1])]
+        for part in re.split(r"(\r?\x1b\[1A\x1b\[2K)", self.getvalue()):
+            if "\x1b" in part:
+                rows.pop()
             else:
                 rows += part.splitlines()
         return rows
@@ -104,7 +104,7 @@ def test_a_window_that_is_made_narrower_keeps_no_ghost(monkeypatch):
     pinned.show(["x" * 60, "y" * 30])
     resize(monkeypatch, 40)
     pinned.show([])
-    assert terminal.getvalue().endswith("\x1b[3F\x1b[J")
+    assert terminal.getvalue().endswith("\r" + "\x1b[1A\x1b[2K" * 3)
 
 
 def test_more_cells_than_lines_leave_the_last_lines(monkeypatch):
