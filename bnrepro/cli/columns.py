@@ -21,7 +21,7 @@ def columns(
     `colours`: one per row, for its second column. `less`: what a terminal that is too narrow leaves out, the
     least important first. Laid out by hand: rich takes 10 s for 10,000 rows.
     """
-    header, rows = _fitting(header, rows, less)
+    header, rows = _fitting(header, rows, right, less)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def fields(row: Sequence[str]) -> list[str]:
@@ -39,11 +39,13 @@ def columns(
 
 
 def _fitting(
-    header: Sequence[str], rows: Sequence[Sequence[str]], less: Sequence[str]
+    header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str], less: Sequence[str]
 ) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     widths = dict(
         zip(header, (max(map(len, column)) for column in zip(header, *rows, strict=True)), strict=True)
     )
+    if header[-1] not in right:
+        widths[header[-1]] = 0  # a text at the end may run on
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for name in less:
         if room is None or sum(widths.values()) + 2 * (len(widths) - 1) <= room:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLOURS = {"completed": "green", "running": "cyan", "diverged": "yellow"}
 COLOURS |= dict.fromkeys(("failed", "damaged", "cancelled", "timed out", "lost"), "red")
 COLUMNS = ("cell", "state", "steps", "epoch", "time left", "error", "message")
-LESS_IMPORTANT = ("steps", "message", "epoch", "time left")
+LESS_IMPORTANT = ("steps", "epoch", "time left")
 """What a narrow terminal leaves out, in this order."""
 NUMBERS = ("steps", "epoch", "time left", "error")
 
