@@ -95,7 +95,9 @@ def test_unknown_model_is_refused_with_the_choices():
 
 
 def test_unknown_option_is_refused_with_the_choices():
-    with pytest.raises(UsageError, match=r"model\.width: no such key; choices: first_stride, shortcut"):
+    with pytest.raises(
+        UsageError, match=r"model\.width: no such key; choices: first_stride, init_gain, shortcut"
+    ):
         build_model("resnet8", width=2)
 
 

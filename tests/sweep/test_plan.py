@@ -157,8 +157,8 @@ def test_an_axis_that_makes_no_sense_is_refused(axes, words):
 
 def test_a_norm_of_the_users_own_stands_in_the_plan(tmp_path, monkeypatch):
     (tmp_path / "norm").mkdir()
-    (tmp_path / "norm" / "mine.yaml").write_text("name: mine\nfactory: norms_of_mine:make\nscale: 1.0\n")
-    (tmp_path / "norms_of_mine.py").write_text("def make(num_channels, *, scale): ...\n")
+    (tmp_path / "norm" / "mine.yaml").write_text("name: mine\nfactory: norms_of_the_plan:make\nscale: 1.0\n")
+    (tmp_path / "norms_of_the_plan.py").write_text("def make(num_channels, *, scale): ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     planned = plan("norm.scale=2.0", norms=("bn", "mine"), sizes=(4,), config_dir=tmp_path)
     assert planned.cells[1].id == "mine-b4-s0"
