@@ -46,7 +46,7 @@ def conclude(outcome: Outcome, plan: Plan, directory: Path) -> None:
 def next_commands(directory: Path, tensorboard: bool) -> list[str]:
     """Lines to paste; the last one is for `scripts/reproduce.sh` too."""
     where = shlex.quote(str(directory))
-    return [*([f"tensorboard --logdir {where}/cells"] if tensorboard else []), f"bnrepro plot {where}"]
+    return [*([f"tensorboard --logdir {where}/tensorboard"] if tensorboard else []), f"bnrepro plot {where}"]
 
 
 def _errors(directory: Path) -> Iterator[str]:

@@ -61,7 +61,9 @@ def parse(text: str, groups: Collection[str]) -> Choice | Change:
         raise
     except Exception as error:  # Hydra's, antlr's, and Python's own for numbers of 5,000 digits
         read = _plain_text(text)
-        if not isinstance(read, Change) or read.path in groups:
+        if isinstance(read, Change) and read.path in groups and _is_file_name(read.value) and not read.sign:
+            read = Choice(read.path, read.value)
+        elif not isinstance(read, Change) or read.path in groups:
             raise UsageError(
                 f"{name}: is not an override; write key=value (quote a text with signs: key='a, b')"
             ) from error
@@ -102,6 +104,11 @@ def _plain_text(override: str) -> Change | None:
     if re.fullmatch(r"[+-]?\d+", match.group(3)):  # Python refuses to read it
         raise UsageError(f"{match.group(2)}: a number of {len(match.group(3)):,} digits")
     return Change(match.group(2), match.group(3), match.group(1))
+
+
+def _is_file_name(value: str) -> bool:
+    """A choice in letters that Hydra's grammar does not have: `规范`."""
+    return re.fullmatch(r"[\w.-]+", value) is not None
 
 
 def _holds_interpolation(read: Choice | Change) -> bool:

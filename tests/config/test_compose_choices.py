@@ -97,3 +97,12 @@ def test_a_user_adds_groups_of_their_own(tmp_path: Path):
 
 def test_a_checkout_reads_configs_at_its_root():
     assert (config_directory() / "config.yaml").is_file()
+
+
+def test_a_choice_may_be_written_in_any_letters(tmp_path):
+    """A user whose file names are not English would be told that an override is none."""
+    (tmp_path / "norm").mkdir()
+    (tmp_path / "norm" / "规范.yaml").write_text(
+        "name: 规范\nfactory: torch.nn:BatchNorm2d\n", encoding="utf-8"
+    )
+    assert compose_config(["norm=规范"], tmp_path).norm.name == "规范"
