@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole reproduction: set-up, the sweep over batch sizes, the figure.
+# The whole reproduction: set-up, the sweep over batch sizes, the figure, the report.
 #
 #   bash scripts/reproduce.sh                        experiment=digits, on data that needs no download
 #   bash scripts/reproduce.sh ARGUMENT...            all of them go to `bnrepro sweep batch-size`, such as
@@ -56,6 +56,7 @@ directory=$(sweep_directory "$output")
 if [ -z "$directory" ]; then exit "$status"; fi # --dry-run, --help
 
 "$bnrepro" plot -- "$directory" || exit
+"$bnrepro" report -- "$directory" >/dev/null || exit
 if [ "$status" = 1 ]; then
   if only_without_variance "$directory/table.csv"; then
     status=0 # it is what the figure shows
@@ -68,4 +69,5 @@ printf '\n'
 printf '%-12s %s\n' Figure: "$directory/figure.png" Table: "$directory/table.csv" \
   Summary: "$directory/summary.csv" TensorBoard: "$directory/tensorboard"
 printf '\nTo look at the training curves:\n  %q --logdir %q\n' "$root/.venv/bin/tensorboard" "$directory/tensorboard"
+printf '\nAll of it on one page, for a browser:\n  %s\n' "$directory/report.html"
 exit "$status"

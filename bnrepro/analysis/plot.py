@@ -108,7 +108,7 @@ def write_plots(
 def draw_results(results: Results, choice: Choice, options: Options) -> tuple[Figure, list[str]]:
     """Error against the axis, and notes on what the figure lacks. Raises `UsageError` for bad choices."""
     check_choices(choice, options)
-    reference = _reference(results, choice.reference)
+    reference = find_reference(results, choice.reference)
     results = results.only(choice.norms, choice.values)
     names = norm_names([sweep.plan for sweep in results.sweeps], choice.labels)
     series, notes = select_series(results, choice.statistics, names)
@@ -154,7 +154,7 @@ def check_choices(choice: Choice, options: Options) -> None:
         check_choice("--x-order", options.x_order, X_ORDERS)
 
 
-def _reference(results: Results, asked: str | None) -> Reference | None:
+def find_reference(results: Results, asked: str | None) -> Reference | None:
     """The one asked for, else the experiment's. Raises `UsageError` where sweep.json names no such one."""
     name = asked or next((sweep.reference for sweep in results.sweeps if sweep.reference), NO_REFERENCE)
     if name == NO_REFERENCE:

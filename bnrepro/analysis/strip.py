@@ -38,6 +38,7 @@ class Row:
     name: str
     """What the figure calls the norm."""
     norm: str
+    variant: str | None
     marks: Sequence[Mark]
 
 
@@ -50,7 +51,7 @@ def strip_rows(series: Sequence[Series]) -> list[Row]:
         for failed in (True, False):
             mine = [mark for mark in marks if mark.failed == failed]
             if mine:
-                rows.setdefault((name, failed), Row(name, line.norm, mine))
+                rows.setdefault((name, failed), Row(name, line.norm, line.variant, mine))
     return list(rows.values())
 
 

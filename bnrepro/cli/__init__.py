@@ -18,6 +18,7 @@ from bnrepro.cli import (
     diagnose,
     listing,
     plot,
+    report,
     show_config,
     status,
     sweep,
@@ -38,6 +39,7 @@ app.command("train")(train.train)
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(data.app, name="data")
 app.command("plot")(plot.plot)
+app.command("report")(report.report)
 app.command("status")(status.status)
 app.command("cancel")(cancel.cancel)
 app.command("bench")(bench.bench)

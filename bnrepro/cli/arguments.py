@@ -25,6 +25,18 @@ def output_directory(text: str) -> Path:
     return path
 
 
+def output_file(text: str) -> Path:
+    """A file that is to be written; its directory is made when it is needed."""
+    if not text or text.endswith("/"):
+        raise typer.BadParameter("must name a file")
+    if reason := impossible_path(text):
+        raise typer.BadParameter(reason)
+    path = Path(text)
+    if path.is_dir():
+        raise typer.BadParameter("is a directory; name a file in it")
+    return path
+
+
 def existing_directory(text: str) -> Path:
     """What `sweep` or `train` wrote."""
     if not text or impossible_path(text) or not Path(text).is_dir():

@@ -19,8 +19,12 @@ class UsageError(ValueError):
 
 def one_line(text: str) -> str:
     """The text without line breaks; what a terminal would not print as it is, is escaped: `\\x1b`."""
-    joined = re.sub(r"\s*[\r\n]\s*", " ", text.strip())
-    return "".join(sign if sign.isprintable() else _escaped(sign) for sign in joined)
+    return printable(re.sub(r"\s*[\r\n]\s*", " ", text.strip()))
+
+
+def printable(text: str, keep: str = "") -> str:
+    """The text; what a terminal or a page would not show as it is, is escaped, unless it is in `keep`."""
+    return "".join(sign if sign.isprintable() or sign in keep else _escaped(sign) for sign in text)
 
 
 def _escaped(sign: str) -> str:

@@ -119,3 +119,10 @@ class SyntheticSweep:
 def sweep(tmp_path: Path) -> Callable[..., Path]:
     """`sweep(name, **what)` writes a synthetic sweep directory and gives its path."""
     return lambda name="sweep", **what: SyntheticSweep(tmp_path / name, **what).write()
+
+
+@pytest.fixture(scope="module")
+def module_sweep(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`sweep`, for tests that share what is made of it."""
+    directory = tmp_path_factory.mktemp("sweeps")
+    return lambda name="sweep", **what: SyntheticSweep(directory / name, **what).write()

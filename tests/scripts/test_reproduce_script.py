@@ -17,6 +17,7 @@ BNREPRO = """#!/usr/bin/env bash
 printf '%s\\0' "$@" >>"$FAKE_LOG"
 printf '\\n\\0' >>"$FAKE_LOG"
 if [ "$1" = plot ]; then exit "${FAKE_PLOT_STATUS:-0}"; fi
+if [ "$1" = report ]; then exit 0; fi
 trap 'echo "stopped, 3 cells kept"; exit 130' INT
 if [ -n "$FAKE_WAIT" ]; then echo waiting; for _ in {1..500}; do sleep 0.1; done; fi
 printf 'cells, and a word on bnrepro plot elsewhere\\n%s' "$FAKE_LAST"
@@ -42,13 +43,13 @@ def calls(log: Path) -> list[list[str]]:
 
 
 SWEEP = ["sweep", "batch-size"]
-PLOT = ["plot", "--", "results/runs/digits-fixed_sgd"]
+PLOT, REPORT = ([name, "--", "results/runs/digits-fixed_sgd"] for name in ("plot", "report"))
 
 
 def test_default_is_the_digits_experiment(script: Script, log: Path) -> None:
     done = script("reproduce.sh")
     assert done.returncode == 0, done.stderr
-    assert calls(log) == [[*SWEEP, "experiment=digits"], PLOT]
+    assert calls(log) == [[*SWEEP, "experiment=digits"], PLOT, REPORT]
 
 
 def test_arguments_go_to_the_sweep_as_they_are(script: Script, log: Path) -> None:
@@ -66,6 +67,7 @@ def test_it_ends_by_saying_where_everything_is(script: Script, log: Path) -> Non
     output = script("reproduce.sh").stdout
     for name in ("figure.png", "table.csv", "tensorboard"):
         assert f"results/runs/digits-fixed_sgd/{name}" in output
+    assert output.rstrip().endswith("results/runs/digits-fixed_sgd/report.html")
     assert "tensorboard --logdir results/runs/digits-fixed_sgd/tensorboard" in output.replace("\\ ", " ")
 
 
@@ -76,7 +78,7 @@ def test_awkward_directories_reach_the_plot(
     script: Script, log: Path, tmp_path: Path, directory: str
 ) -> None:
     script("reproduce.sh", FAKE_LAST=f"bnrepro plot {shlex.quote(directory)}\n")
-    assert calls(log)[1] == ["plot", "--", directory]
+    assert calls(log)[1:] == [["plot", "--", directory], ["report", "--", directory]]
     assert not (tmp_path / "oops").exists()
 
 
