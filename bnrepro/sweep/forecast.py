@@ -22,8 +22,13 @@ from bnrepro.training.speed.estimate import estimate
 from bnrepro.training.speed.timing import standstill_sessions, timer
 from bnrepro.training.step.accumulation import part_size
 
-WARM_UP_SECONDS = 0.2
 TIMED_SECONDS = 0.8
+"""Of steps, of one kind of cell, after a warm-up."""
+ALL_SECONDS = 2.0
+"""Of steps, of all kinds: with many of them each is timed more briefly, so that a dry run takes seconds."""
+LEAST_SECONDS = 0.05
+WARM_UP = 0.25
+"""Of the timed seconds."""
 LONG_SECONDS = 10.0
 """Of steps that take so long the first ones are as good as any."""
 FEW_IMAGES = 32
@@ -66,7 +71,7 @@ def forecast(
         start = time.monotonic()
         try:
             own = load_data(groups[0][0].config.data) if plan.axis.changes_data else dataset
-            cost = _timed(max(groups, key=len), own)
+            cost = _timed(max(groups, key=len), own, timed_seconds(len(kinds)))
         except UsageError:
             raise
         except (ValueError, RuntimeError) as error:
@@ -76,6 +81,11 @@ def forecast(
         if (seconds := time.monotonic() - start) > LONG_SECONDS:
             say(f"timed {kind}: {seconds:.0f} s, {number} of {len(kinds)}")
     return found
+
+
+def timed_seconds(kinds: int) -> float:
+    """How long the steps of each of so many kinds of cells are timed."""
+    return min(TIMED_SECONDS, max(LEAST_SECONDS, ALL_SECONDS / kinds))
 
 
 def _kind(group: Sequence[Cell]) -> str:
@@ -91,14 +101,14 @@ def wall_seconds(groups: Iterable[float], jobs: int) -> float:
     return max(workers)
 
 
-def _timed(group: Sequence[Cell], dataset: Dataset) -> Forecast:
+def _timed(group: Sequence[Cell], dataset: Dataset, at_least: float) -> Forecast:
     cell = group[0]
     config, device = cell.config, prepare_device(cell.config)
     sessions = standstill_sessions([_lighter(each.config, device) for each in group], dataset, device)
     session, train = sessions[0], timer(sessions)
-    timed, seconds = train(WARM_UP_SECONDS)
+    timed, seconds = train(WARM_UP * at_least)
     if seconds < LONG_SECONDS:
-        timed, seconds = train(TIMED_SECONDS)
+        timed, seconds = train(at_least)
     few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
     per_image, shape = _time_evaluation(session, few)
     images = part_size(session.trainer.model, config.micro_batch_size, cell.sizes.sgd_batch_size)

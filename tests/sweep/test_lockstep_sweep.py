@@ -134,7 +134,7 @@ def test_words_of_the_option():
 def test_dry_run_times_seeds_as_they_would_train_and_writes_nothing(tmp_path, monkeypatch):
     """Else the time it promises would be that of another sweep."""
     timed = []
-    for name in ("WARM_UP_SECONDS", "TIMED_SECONDS"):
+    for name in ("LEAST_SECONDS", "TIMED_SECONDS"):
         monkeypatch.setattr(f"bnrepro.sweep.forecast.{name}", 0.01)
     monkeypatch.setattr(
         "bnrepro.sweep.forecast.standstill_sessions",
