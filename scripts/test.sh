@@ -3,7 +3,7 @@
 #
 #   bash scripts/test.sh                            everything, side by side on all cores
 #   bash scripts/test.sh -m "not slow"              what takes seconds
-#   bash scripts/test.sh tests/norms -k rmsnorm     some, one after the other
+#   bash scripts/test.sh tests/norms -k gn     some, one after the other
 #
 # Tests marked `slurm` start a cluster of their own, as root and where Slurm is installed
 # (scripts/slurm-dev-cluster.sh install); elsewhere they are skipped with the reason.

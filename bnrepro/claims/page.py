@@ -48,6 +48,9 @@ def _claim(one: Judged, found: Mapping[str, Found]) -> dict[str, Any]:
     return {
         "id": one.claim.id,
         "title": one.claim.title,
+        "text": one.claim.text,
+        "published": one.claim.published,
+        "notes": list(one.claim.notes),
         "verdict": together(one.parts),
         "parts": [{**vars(part), "numbers": dict(part.numbers)} for part in one.parts],
         "experiments": {
