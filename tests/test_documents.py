@@ -94,6 +94,8 @@ def test_every_file_that_the_architecture_names_exists():
         "metrics.jsonl",
         "checkpoint.pt",
         "result.json",
+        "error.txt",
+        "probes.jsonl",
     }
     for name in re.findall(r"`([\w./-]+(?:\.(?:py|md|yaml|json|jsonl|txt|pt)|/))`", text):
         if (
