@@ -37,6 +37,7 @@
     }
     // a reader's zoom stays, unless the axis became another one
     chart.layout.uirevision = "kept";
+    chart.layout.modebar = {bgcolor: "rgba(0,0,0,0)"}; // on a phone it is always there, above marks
     axis.uirevision = `${axis.type} ${chosen ? chosen.value : ""}`;
     return Plotly.react(element, chart.data, chart.layout, config);
   };
