@@ -12,6 +12,43 @@ import slurm_cluster
 MOST_PROCESSES = 8
 """Each has torch loaded, which is a GB of memory."""
 
+SLOW_FILES = {
+    *(
+        "test_replayed.py",
+        "test_distributed.py",
+        "test_imagenet_step.py",
+        "test_resume.py",
+        "test_compile.py",
+    ),
+    *("test_every_norm.py", "test_stacked.py", "test_group.py", "test_combinations.py", "test_probed_run.py"),
+    *("test_local_sweep.py", "test_lockstep_sweep.py", "test_many_cells.py", "test_sweep_over.py"),
+    *("test_library_page.py", "test_documents.py", "test_anywhere.py", "test_ending.py", "test_start.py"),
+    *("test_fuzzed_overrides.py", "test_damaged_sweep.py", "test_bench_command.py", "test_throughput.py"),
+    *(
+        "test_surroundings.py",
+        "test_report_in_browser.py",
+        "test_sbatch_files.py",
+        "test_torchvision_networks.py",
+    ),
+    *(
+        "test_stream_feed.py",
+        "test_pool.py",
+        "test_full_disk.py",
+        "test_prepare.py",
+        "test_broken_folders.py",
+    ),
+    *("test_figure.py", "test_plot.py", "test_kept.py", "test_axis_figure.py", "test_probe_figure.py"),
+    *(
+        "test_own_networks.py",
+        "test_own_files.py",
+        "test_own_data.py",
+        "test_train_command.py",
+        "test_probes.py",
+    ),
+    *("test_probes_change_nothing.py", "test_old_directories.py"),
+}
+"""Together most of the time; those marked `slurm` wait for a cluster too. `-m "not slow"` leaves them out."""
+
 # A run sets its own number of threads, a test that calls a module does not: two threads on a machine that
 # does other work wait for each other, and the same test takes ten times as long. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,6 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that wait for Slurm first, then those with what takes long: they must not be left to the end."""
     if addresses := [item.nodeid for item in items if " at 0x" in item.nodeid]:
         raise pytest.UsageError(f"{addresses[0]}: an address is another one in each process; give ids")
+    for item in items:
+        if item.path.name in SLOW_FILES or item.get_closest_marker("slurm"):
+            item.add_marker("slow")
     waiting = {item.path for item in items if item.get_closest_marker("slurm")}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path not in waiting, item.path not in slow))
