@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bnrepro.claims.experiment import Experiment
+from bnrepro.claims.experiment import DIGITS, Experiment
 from bnrepro.claims.found import Found
 from bnrepro.claims.verdict import Part
 from bnrepro.config.registry import Registry
@@ -35,6 +35,8 @@ class Claim:
     judge: Callable[[Tables], Sequence[Part]]
     """The parts of the claim with their verdicts."""
     draw: Callable[[Tables], Figure]
+    data: tuple[str, ...] = (DIGITS,)
+    """What it can be tested on."""
     notes: tuple[str, ...] = field(default_factory=tuple)
     """What a reader has to know: pitfalls, and what the criterion does not see."""
 

@@ -14,7 +14,7 @@ from bnrepro.claims.experiment import Experiment
 from bnrepro.claims.figures import Panel, panels, reader_name
 from bnrepro.claims.found import Found
 from bnrepro.claims.intervals import of_mean
-from bnrepro.claims.trained import Transform, around_norms, errors, trained
+from bnrepro.claims.trained import Transform, around_norms, errors, scaled_channels, trained
 from bnrepro.claims.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Part, holds, judged
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ NORMS, BATCH = ("bn", "none", "ln"), 64
 LEAST_CHANGE = 1e-4
 LEAST_SD = 1e-2
 CHANGED, COST = 0.1, 5.0  # points
+WEIGHT_OCTAVES = 1.0
 SCALES, SHIFTS = (0.25, 0.5, 2.0, 4.0), (-1.0, 1.0)
 IMAGE_SEED = 0
 
@@ -57,6 +58,19 @@ def changes(found: Found, norm: str) -> dict[str, dict[str, list[float]]]:
         for name, transform in (transforms() | {"each its own": each_its_own}).items():
             for statistics, error in errors(session, transform).items():
                 rises.setdefault(name, {}).setdefault(statistics, []).append(error - before[statistics])
+    return rises
+
+
+@cache
+def changes_by_weights(found: Found, norm: str) -> dict[str, list[float]]:
+    """Statistics -> by how many points the error rises when every channel's incoming weights are scaled."""
+    rises: dict[str, list[float]] = {}
+    for seed in found.seeds():
+        session = trained(found, norm, BATCH, seed)
+        before = errors(session, lambda x: x)
+        with scaled_channels(session, WEIGHT_OCTAVES):
+            for statistics, error in errors(session, lambda x: x).items():
+                rises.setdefault(statistics, []).append(error - before[statistics])
     return rises
 
 
@@ -94,6 +108,8 @@ def judge(tables: Tables) -> Sequence[Part]:
     correlations, within = correlation_changes(found), changes_within_a_batch(found)
     rises = changes(found, "bn")
     largest = max(abs(rise) for name in transforms() for rise in rises[name]["batch"])
+    weights = changes_by_weights(found, "bn")
+    recomputed = max(abs(rise) for statistics in ("batch", "precise") for rise in weights[statistics])
     contrast = of_mean(rises["× 0.25"]["running"])
     verdict = CONTRADICTED if contrast.low > COST else SUPPORTED if contrast.high < COST else UNDECIDED
     return [
@@ -122,6 +138,15 @@ def judge(tables: Tables) -> Sequence[Part]:
             "relative, with running statistics",
             f"contradicted if contrast × 0.25 costs more than {COST:g} points (lower limit)",
             *(verdict, contrast, "points"),
+        ),
+        holds(
+            "relative, in the weights",
+            f"a factor of its own for each unit's incoming weights moves the error under batch and precise "
+            f"statistics by < {CHANGED:g} points",
+            recomputed < CHANGED,
+            f"largest change {recomputed:.2f} points; without a norm "
+            f"{of_mean(changes_by_weights(found, 'none')['running']).text('points')}",
+            changes=weights,
         ),
     ]
 

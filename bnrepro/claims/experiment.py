@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnrepro.sweep.axis import BATCH_SIZE, Number, number_text
@@ -11,6 +11,9 @@ from bnrepro.sweep.plan import Axes
 
 SEARCH_SEEDS = (0, 1, 2, 3, 4)
 """A rate or a gain is chosen on these, by the rule that the claim states."""
+DIGITS, CIFAR10 = "digits", "cifar10"
+DATA = (DIGITS, CIFAR10)
+"""What the claims can be tested on; digits unless asked for otherwise."""
 FIRST_JUDGING_SEED = 100
 """The verdict comes from this seed and those after it: never from one that anything was chosen on."""
 
@@ -31,6 +34,13 @@ class Experiment:
     overrides: tuple[str, ...] = ()
     search: bool = False
     """Also on `SEARCH_SEEDS`, to choose a value on."""
+    slow: bool = False
+    """Only where it is asked for."""
+    data: str = DIGITS
+
+    def on(self, data: str) -> Experiment:
+        """The same on other data: its base is the choice beside, `claims/rates_cifar10`."""
+        return self if data == self.data else replace(self, base=f"{self.base}_{data}", data=data)
 
     def all_overrides(self) -> list[str]:
         return [f"experiment={self.base}", *self.overrides]

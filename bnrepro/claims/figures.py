@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from bnrepro.analysis.style import RC, norm_styles
-from bnrepro.config.labels import packaged_label
+from bnrepro.config.labels import norm_label, packaged_label
 
 PANEL_WIDTH, HEIGHT = 4.4, 3.8  # inches
 MOST_TICKS = 7
@@ -36,7 +37,7 @@ class Panel:
         """A logarithmic x axis with ticks at powers of 2, as many as have room."""
         self.ax.set_xscale("log", base=2)
         self.ax.minorticks_off()
-        ticks = values[:: max(1, len(values) // MOST_TICKS)]
+        ticks = values[:: math.ceil(len(values) / MOST_TICKS)]
         self.ax.set_xticks(ticks, labels=[_power_of_2(value) for value in ticks])
 
     def log_y(self) -> None:
@@ -65,7 +66,7 @@ def panels(drawn: Sequence[Callable[[Panel], None]], title: str) -> Figure:
 
 def reader_name(norm: str) -> str:
     """`Batch norm`, `No norm`."""
-    return {"none": "No norm"}.get(norm) or packaged_label(norm) or norm
+    return {"none": "No norm"}.get(norm) or norm_label(packaged_label(norm), norm, {})
 
 
 def _power_of_2(value: float) -> str:

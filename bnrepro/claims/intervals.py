@@ -22,9 +22,12 @@ class Interval:
     n: int
 
     def __str__(self) -> str:
-        if self.n < 2:
-            return f"{self.mean:.3g} (n = {self.n})"
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}] (n = {self.n})"
+        return self.text()
+
+    def text(self, unit: str = "") -> str:
+        """`2.5 points [1.5, 3.5] (n = 5)`."""
+        mean = f"{self.mean:.3g}{unit and ' ' + unit.strip()}"
+        return f"{mean}{'' if self.n < 2 else f' [{self.low:.3g}, {self.high:.3g}]'} (n = {self.n})"
 
 
 def of_mean(values: Sequence[float]) -> Interval:

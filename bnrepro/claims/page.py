@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bnrepro.analysis.report.claims import JSON, is_claims, read_values
 from bnrepro.analysis.style import render
+from bnrepro.claims.claim import CLAIMS
 from bnrepro.claims.found import Found
 from bnrepro.claims.run import Judged
 from bnrepro.claims.verdict import together
+from bnrepro.config.errors import UsageError
 from bnrepro.rundir.files import make_directory, write_bytes, write_json, write_text
 
-JSON, MARKDOWN = "claims.json", "claims.md"
+MARKDOWN = "claims.md"
 FORMATS = ("png", "svg")
 SHOWN = ("bnrepro", "commit", "dirty", "python", "versions", "device")
 """Of an environment: what every number needs beside it."""
+
+Entry = Mapping[str, Any]
+"""A claim as `claims.json` has it."""
+
+
+def judged_before(directory: Path, data: str) -> list[Entry]:
+    """The claims in the directory's `claims.json`, which stay. Raises `Damaged` and `UsageError`."""
+    if not is_claims(directory):
+        return []
+    values = read_values(directory)
+    if values.get("data", data) != data:
+        raise UsageError(f"--data {data}: {directory} has claims on {values['data']}; choose another --out")
+    return list(values["claims"])
 
 
 def write_claims(
@@ -23,19 +39,25 @@ def write_claims(
     found: Mapping[str, Found],
     directory: Path,
     environment: Mapping[str, Any],
+    data: str,
 ) -> list[Path]:
-    """Write all of it; the paths. `environment`: versions, commit and device, as in `env.json`."""
+    """Write all of it, beside the claims that were judged before; the paths.
+
+    `environment`: versions, commit and device, as in `env.json`. `data`: what the claims were tested on.
+    """
     known = {key: environment[key] for key in SHOWN}
-    written = [directory / JSON, directory / MARKDOWN]
+    before = {entry["id"]: entry for entry in judged_before(directory, data)}
+    entries = before | {one.claim.id: _entry(one, found, known) for one in judged}
+    ordered = [entries[id] for id in CLAIMS if id in entries]
     make_directory(directory)
-    report = {"schema": 1, "environment": known, "claims": [_claim(one, found) for one in judged]}
-    write_json(written[0], report)
+    written = [directory / JSON, directory / MARKDOWN]
+    write_json(written[0], {"schema": 1, "environment": known, "data": data, "claims": ordered})
     for one in judged:
         figure = one.claim.draw(found)
         for extension in FORMATS:
             written.append(directory / f"{figure_name(one.claim.id)}.{extension}")
             write_bytes(written[-1], render(figure, extension))
-    write_text(written[1], markdown(judged, known))
+    write_text(written[1], markdown(ordered, known))
     return written
 
 
@@ -43,8 +65,9 @@ def figure_name(claim_id: str) -> str:
     return f"claim_{claim_id.replace('.', '_')}"
 
 
-def _claim(one: Judged, found: Mapping[str, Found]) -> dict[str, Any]:
-    names = [experiment.name for round in one.claim.rounds for experiment in round(found)]
+def _entry(one: Judged, found: Mapping[str, Found], environment: Mapping[str, Any]) -> dict[str, Any]:
+    asked = [experiment.name for round in one.claim.rounds for experiment in round(found)]
+    names = [name for name in asked if name in found]
     return {
         "id": one.claim.id,
         "title": one.claim.title,
@@ -52,6 +75,7 @@ def _claim(one: Judged, found: Mapping[str, Found]) -> dict[str, Any]:
         "published": one.claim.published,
         "notes": list(one.claim.notes),
         "verdict": together(one.parts),
+        "commit": _commit(environment),
         "parts": [{**vars(part), "numbers": dict(part.numbers)} for part in one.parts],
         "experiments": {
             name: found[name].experiment.command(Path(name), found[name].first_seed) for name in names
@@ -59,19 +83,23 @@ def _claim(one: Judged, found: Mapping[str, Found]) -> dict[str, Any]:
     }
 
 
-def table(judged: Sequence[Judged]) -> str:
+def _commit(environment: Mapping[str, Any]) -> str:
+    return (environment["commit"] or "no commit")[:10] + (" with changes" if environment["dirty"] else "")
+
+
+def table(entries: Iterable[Entry]) -> str:
     """A line per claim, as Markdown: what the README shows."""
     lines = ["| claim | verdict | what was found |", "|---|---|---|"]
-    for one in judged:
-        first = one.parts[0]
-        found = f"{first.name}: {first.found}"
-        lines.append(f"| {one.claim.id} {one.claim.title} | **{together(one.parts)}** | {found} |")
+    for entry in entries:
+        first = entry["parts"][0]
+        found = f"{first['name']}: {first['found']}"
+        lines.append(f"| {entry['id']} {entry['title']} | **{entry['verdict']}** | {found} |")
     return "\n".join(lines)
 
 
-def markdown(judged: Sequence[Judged], environment: Mapping[str, Any]) -> str:
+def markdown(entries: Sequence[Entry], environment: Mapping[str, Any]) -> str:
     """The whole page."""
-    commit = (environment["commit"] or "no commit")[:10] + (" with changes" if environment["dirty"] else "")
+    commit = _commit(environment)
     head = [
         "# The claims about batch normalization, tested",
         "",
@@ -80,26 +108,30 @@ def markdown(judged: Sequence[Judged], environment: Mapping[str, Any]) -> str:
         "Intervals are 95 % t-intervals over seeds. Every criterion stood in the code before the seeds that "
         "judge it were run; rates were chosen on other seeds.",
         "",
-        table(judged),
+        table(entries),
     ]
-    return "\n".join([*head, *(line for one in judged for line in _section(one))]) + "\n"
+    return "\n".join([*head, *(line for entry in entries for line in _section(entry, commit))]) + "\n"
 
 
-def _section(one: Judged) -> list[str]:
-    claim = one.claim
-    parts = [f"| {p.name} | {p.criterion} | **{p.verdict}** | {p.found} |" for p in one.parts]
+def _section(entry: Entry, commit: str) -> list[str]:
+    parts = [
+        f"| {part['name']} | {part['criterion']} | **{part['verdict']}** | {part['found']} |"
+        for part in entry["parts"]
+    ]
+    older = entry.get("commit", commit) != commit
     return [
         "",
-        f"## {claim.id} {claim.title}: {together(one.parts)}",
+        f"## {entry['id']} {entry['title']}: {entry['verdict']}",
         "",
-        claim.text,
+        entry["text"],
         "",
-        f"*Published:* {claim.published}",
+        f"*Published:* {entry['published']}",
+        *(("", f"Judged by {entry['commit']}.") if older else ()),
         "",
         "| part | criterion | verdict | found |",
         "|---|---|---|---|",
         *parts,
         "",
-        f"![{claim.title}]({figure_name(claim.id)}.png)",
-        *(line for note in claim.notes for line in ("", note)),
+        f"![{entry['title']}]({figure_name(entry['id'])}.png)",
+        *(line for note in entry["notes"] for line in ("", note)),
     ]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnrepro.claims.claim import CLAIMS, Claim
-from bnrepro.claims.experiment import Experiment
+from bnrepro.claims.experiment import DIGITS, Experiment
 from bnrepro.claims.found import Found
 from bnrepro.claims.verdict import Part
+from bnrepro.config.errors import UsageError
 from bnrepro.sweep.plan import Plan
 from bnrepro.sweep.prepare import prepare_sweep
 
@@ -36,11 +37,20 @@ class Settings:
     overrides: Sequence[str]
     """Of every experiment, beside its own."""
     launch: Launch
+    data: str = DIGITS
+    slow: bool = False
+    """Also the experiments that take long."""
 
 
-def choose(ids: Sequence[str]) -> list[Claim]:
-    """The claims with these ids, all for none. Raises `UsageError` naming the choices."""
-    return [CLAIMS.find(id) for id in ids] if ids else list(CLAIMS.values())
+def choose(ids: Sequence[str], data: str = DIGITS) -> list[Claim]:
+    """The claims with these ids, for none all that can be tested on the data. Raises `UsageError`."""
+    if not ids:
+        return [claim for claim in CLAIMS.values() if data in claim.data]
+    chosen = [CLAIMS.find(id) for id in dict.fromkeys(ids)]
+    if missing := [claim for claim in chosen if data not in claim.data]:
+        tested = ", ".join(missing[0].data)
+        raise UsageError(f"--data {data}: claim {missing[0].id} is tested on {tested} only")
+    return chosen
 
 
 def run_claims(
@@ -55,7 +65,7 @@ def run_claims(
     judged: dict[str, Judged] = {}
     number = 0
     while waiting:
-        needed = {claim.id: _experiments(claim, found, number) for claim in waiting}
+        needed = {claim.id: _experiments(claim, found, number, settings) for claim in waiting}
         asked = {experiment.name: experiment for those in needed.values() for experiment in those}
         finished = {
             name: finish
@@ -73,8 +83,14 @@ def run_claims(
     return [judged[claim.id] for claim in claims if claim.id in judged], found
 
 
-def _experiments(claim: Claim, found: dict[str, Found], number: int) -> Sequence[Experiment]:
-    return claim.rounds[number](found) if number < len(claim.rounds) else ()
+def _experiments(
+    claim: Claim, found: dict[str, Found], number: int, settings: Settings
+) -> Sequence[Experiment]:
+    """The round's, on the data asked for, without those that take long unless they are asked for."""
+    if number >= len(claim.rounds):
+        return ()
+    experiments = claim.rounds[number](found)
+    return [one.on(settings.data) for one in experiments if settings.slow or not one.slow]
 
 
 def _run(experiment: Experiment, settings: Settings, say: Callable[[str], None]) -> Found | None:

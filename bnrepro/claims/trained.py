@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +27,7 @@ from bnrepro.training import checkpoint
 from bnrepro.training.session import Session
 
 MOST_BYTES = 100_000
+WEIGHT_SEED = 0
 
 Transform = Callable[[Tensor], Tensor]
 """Normalized images `(n, C, H, W)` to others of that shape."""
@@ -56,6 +59,24 @@ def errors(session: Session, transform: Transform) -> dict[str, float]:
     return found
 
 
+@contextmanager
+def scaled_channels(session: Session, octaves: float) -> Iterator[None]:
+    """Multiply every hidden unit's incoming weights and bias by a factor of its own, up to 2^±octaves."""
+    generator = torch.Generator().manual_seed(WEIGHT_SEED)
+    layers = [layer for layer in session.trainer.model.modules() if isinstance(layer, nn.Linear)][:-1]
+    kept = [{key: value.clone() for key, value in layer.state_dict().items()} for layer in layers]
+    try:
+        with torch.no_grad():
+            for layer in layers:
+                exponents = 2 * torch.rand(layer.out_features, generator=generator) - 1
+                for value in layer.parameters():
+                    value.mul_((2 ** (octaves * exponents)).unflatten(0, (-1, *[1] * (value.dim() - 1))))
+        yield
+    finally:
+        for layer, state in zip(layers, kept, strict=True):
+            layer.load_state_dict(state)
+
+
 def around_norms(session: Session) -> dict[str, tuple[Tensor, Tensor]]:
     """Layer -> what enters and what leaves its norm, `(n, C)`: one normalization batch of training images."""
     model, size = session.trainer.model, session.sizes.norm_batch_size
@@ -73,6 +94,41 @@ def around_norms(session: Session) -> dict[str, tuple[Tensor, Tensor]]:
     for handle in handles:
         handle.remove()
     return seen
+
+
+def noise_of_means(session: Session, sizes: Sequence[int]) -> dict[int, float]:
+    """n -> how much means over n training images scatter, in units of the population's σ.
+
+    The median over the layers of the root mean square over their channels. The network normalizes with its
+    running statistics: a batch's own would tie its images to each other.
+    """
+    scatters: dict[int, list[float]] = {n: [] for n in sizes}
+    for values in _entering_norms(session).values():
+        sd, means = values.std((0, 2)), values.mean(2)
+        for n in sizes:
+            groups = means[: len(means) // n * n].unflatten(0, (-1, n)).mean(1)
+            scatters[n].append((groups.std(0) / sd).nan_to_num().square().mean().sqrt().item())
+    return {n: statistics.median(found) for n, found in scatters.items()}
+
+
+def _entering_norms(session: Session) -> dict[str, Tensor]:
+    """Layer -> what enters its norm, `(images, C, pixels)`: the training images in the order of epoch 0."""
+    model, size = session.trainer.model.eval(), session.evaluator.train.chunk_images
+    seen: dict[str, list[Tensor]] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any], None]:
+        return lambda module, inputs: seen.setdefault(name, []).append(inputs[0].flatten(2).double())
+
+    layers = batch_statistics_layers(model).items()
+    handles = [layer.register_forward_pre_hook(keep(name)) for name, layer in layers]
+    images = len(session.evaluator.train)
+    parts = [slice(first, min(first + size, images)) for first in range(0, images, size)]
+    with torch.no_grad():
+        for x, _ in session.evaluator.train.train_batches(session.table(0), parts):
+            model(x)
+    for handle in handles:
+        handle.remove()
+    return {name: torch.cat(values) for name, values in seen.items()}
 
 
 class _Changed:

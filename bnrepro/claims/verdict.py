@@ -52,6 +52,14 @@ def below(
     return judged(name, rule, verdict, interval, unit)
 
 
+def within(name: str, interval: Interval, low: float, high: float, unit: str = "") -> Part:
+    """Supported where the whole interval lies between the bounds, contradicted where all of it is outside."""
+    outside = interval.high < low or interval.low > high
+    verdict = _verdict(low < interval.low and interval.high < high, outside)
+    rule = f"interval within [{low:g}, {high:g}]{unit}; contradicted if all of it is outside"
+    return judged(name, rule, verdict, interval, unit)
+
+
 def verdict_above(interval: Interval, bound: float) -> str:
     """Does the whole interval lie above or below the bound?"""
     return _verdict(interval.low > bound, interval.high < bound)
@@ -60,7 +68,7 @@ def verdict_above(interval: Interval, bound: float) -> str:
 def judged(name: str, criterion: str, verdict: str, interval: Interval, unit: str = "") -> Part:
     """A part whose verdict rests on one interval."""
     numbers = {key: _finite(value) for key, value in vars(interval).items()}
-    return Part(name, criterion, verdict, f"{interval}{unit and f' {unit.strip()}'}", numbers)
+    return Part(name, criterion, verdict, interval.text(unit), numbers)
 
 
 def holds(name: str, criterion: str, passed: bool, found: str, **numbers: object) -> Part:

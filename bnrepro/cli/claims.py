@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnrepro.cli.arguments import output_directory
+from bnrepro.cli.arguments import existing_directory, output_directory
 from bnrepro.cli.columns import columns
 
 if TYPE_CHECKING:
@@ -22,48 +22,70 @@ def claims(
     ] = None,
     only_list: Annotated[bool, typer.Option("--list", help="Print the claims, and run nothing.")] = False,
     out: Annotated[
-        Path, typer.Option(parser=output_directory, metavar="DIR", help="For the runs and the page.")
-    ] = Path("results/runs/claims"),
+        Path | None,
+        typer.Option(
+            parser=output_directory,
+            metavar="DIR",
+            help="For the runs and the page. Default: results/runs/claims, with -cifar10 for that data.",
+        ),
+    ] = None,
     jobs: Annotated[str, typer.Option(metavar="auto|N", help="Runs side by side.")] = "auto",
     launcher: Annotated[str, typer.Option(metavar="local|slurm")] = "local",
     fresh_seeds: Annotated[
         int | None, typer.Option(metavar="FIRST", help="Judge on the seeds from FIRST on. Default: 100.")
     ] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="Also the experiments that take long.")] = False,
+    data: Annotated[
+        str, typer.Option(metavar="digits|cifar10", help="What to test on; cifar10: 1, 5.1, 5.2 and 5.3.")
+    ] = "digits",
+    root: Annotated[
+        Path | None,
+        typer.Option(parser=existing_directory, metavar="DIR", help="CIFAR-10's folder; else downloaded."),
+    ] = None,
 ) -> None:
     """The source's claims about batch normalization, each with an experiment and a verdict.
 
+    Interrupt at any time; the same command continues.
+
     Example: bnrepro claims 5.1 --out results/runs/claims
     """
+    from bnrepro.claims.experiment import CIFAR10, DATA
     from bnrepro.claims.run import choose
+    from bnrepro.config.errors import UsageError, check_choice
+    from bnrepro.config.overrides import quoted
 
-    chosen = choose(ids or [])
+    check_choice("--data", data, DATA)
+    check_choice("--launcher", launcher, ("local", "slurm"))
+    chosen = choose(ids or [], data)
     if only_list:
         rows = [(claim.id, claim.title) for claim in chosen]
         typer.echo("\n".join(columns(("claim", "what is claimed"), rows, ())))
         return
 
     from bnrepro.claims.experiment import FIRST_JUDGING_SEED, SEARCH_SEEDS
-    from bnrepro.claims.page import write_claims
+    from bnrepro.claims.page import judged_before, write_claims
     from bnrepro.claims.run import Settings, run_claims
     from bnrepro.claims.verdict import together
-    from bnrepro.config.errors import UsageError, check_choice
     from bnrepro.training.process.device import resolve_device
     from bnrepro.training.process.environment import environment
     from bnrepro.training.process.interrupt import interrupted_by
 
-    check_choice("--launcher", launcher, ("local", "slurm"))
+    if root is not None and data != CIFAR10:
+        raise UsageError(f"--root {root}: goes with --data {CIFAR10}")
     first = FIRST_JUDGING_SEED if fresh_seeds is None else fresh_seeds
     if first <= max(SEARCH_SEEDS):
         raise UsageError(
             f"--fresh-seeds {first}: rates are chosen on seeds up to {max(SEARCH_SEEDS)}; give a larger one"
         )
-    overrides = [f"launcher={launcher}"]
+    directory = out or Path("results/runs/claims" + (f"-{data}" if data == CIFAR10 else ""))
+    judged_before(directory, data)
+    overrides = [f"launcher={launcher}", *([f"data.root={quoted(str(root))}"] if root else ())]
     with interrupted_by(signal.SIGTERM):
-        settings = Settings(out, first, overrides, _launch(launcher, jobs))
+        settings = Settings(directory, first, overrides, _launch(launcher, jobs), data, slow)
         judged, found = run_claims(chosen, settings, typer.echo)
     verdicts = [(one.claim.id, one.claim.title, together(one.parts)) for one in judged]
     typer.echo("\n".join(columns(("claim", "", "verdict"), verdicts, ())))
-    for path in write_claims(judged, found, out, environment(resolve_device("auto"))):
+    for path in write_claims(judged, found, directory, environment(resolve_device("auto")), data):
         typer.echo(path)
     if len(judged) < len(chosen):
         typer.echo("the other claims wait for their jobs; give the same command again")

@@ -18,13 +18,18 @@ MOST_BYTES = 64 * MIB
 FIGURE_BYTES = MIB // 3
 """Of one figure in the page; a larger drawing is shown as pixels instead."""
 KINDS = {"svg": "image/svg+xml", "png": "image/png"}
-FIELDS = {"environment": schema.group(), "claims": schema.list_of(schema.group())}
+FIELDS = {
+    "environment": schema.group(),
+    "data": schema.optional(schema.text()),
+    "claims": schema.list_of(schema.group()),
+}
 CLAIM = {
     "id": schema.text(),
     "title": schema.text(),
     "verdict": schema.text(),
     "text": schema.optional(schema.text()),
     "published": schema.optional(schema.text()),
+    "commit": schema.optional(schema.text()),
     "notes": schema.optional(schema.list_of(schema.text())),
     "parts": schema.list_of(schema.group()),
     "experiments": schema.optional(schema.group_of(schema.text())),
@@ -58,17 +63,23 @@ def is_claims(directory: Path) -> bool:
     return (directory / JSON).is_file()
 
 
-def read_claims(directory: Path) -> Claims:
-    """Raises `Damaged` for a `claims.json` that is not one."""
+def read_values(directory: Path) -> dict[str, Any]:
+    """What `claims.json` has. Raises `Damaged` for a file that is not one."""
     path = directory / JSON
     value = schema.check(path, read_json(path, MOST_BYTES), FIELDS)
     for place, claim in enumerate(value["claims"]):
         schema.check(path, claim, CLAIM, where=f"claims[{place}].")
         for number, part in enumerate(claim["parts"]):
             schema.check(path, part, PART, where=f"claims[{place}].parts[{number}].")
+    return dict(value)
+
+
+def read_claims(directory: Path) -> Claims:
+    """For the page. Raises `Damaged` as `read_values`, and `UsageError` where nothing is judged."""
+    value = read_values(directory)
     claims = [Claim(claim, _figure(directory, claim["id"])) for claim in value["claims"]]
     if not claims:
-        raise UsageError(f"{path}: has no claim that is judged; run the same `bnrepro claims` again")
+        raise UsageError(f"{directory / JSON}: has no claim that is judged; run `bnrepro claims` again")
     return Claims(directory, claims, environment_facts(value["environment"]))
 
 
