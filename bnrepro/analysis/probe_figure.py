@@ -54,6 +54,10 @@ ROWS = {
         Row("before", "images", "images before the norm:\nmean |cosine|"),
         Row("after", "images", "images after the norm:\nmean |cosine|"),
     ),
+    "errors": (
+        Row("", "loss", "loss in evaluation", logarithmic=True),
+        Row("", "error", "error in evaluation (%)"),
+    ),
 }
 """What is drawn of the probes of the package; of another one, all it measures."""
 

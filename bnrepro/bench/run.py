@@ -10,6 +10,7 @@ from bnrepro.bench.flops import flop_per_image
 from bnrepro.bench.images import bench_images
 from bnrepro.bench.report import bench_report
 from bnrepro.bench.rounds import Settings, measure_rounds
+from bnrepro.config.errors import UsageError
 from bnrepro.sweep.configs import compose_base
 from bnrepro.sweep.local import default_jobs
 from bnrepro.sweep.lockstep import candidates
@@ -36,6 +37,8 @@ def run_bench(
     """
     images = bench_images(compose_base(overrides, config_dir).data)
     plan = plan_sweep(overrides, axes, len(images.train), config_dir)
+    if plan.base.protocol.norm_batch_size is not None:
+        raise UsageError("protocol.norm_batch_size: the tutorial loop has no such thing; leave it out")
     device = resolve_device(plan.base.device)
     lockstep = candidates(MOST_IN_LOCKSTEP) if device.type == "cuda" else [1]  # on the CPU it gains nothing
     settings = Settings(rounds, seconds, default_jobs(plan.base), gpus_to_deal(plan.base), lockstep)

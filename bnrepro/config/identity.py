@@ -43,6 +43,7 @@ CAME_LATER: dict[str, tuple[Any, ...]] = {
     "optimizer.clip_norm": (None,),
     "model.options.init_gain": (1.0,),
     "micro_batch_size": (None,),
+    "protocol.norm_batch_size": (None,),
     "compile": (False,),
     "model.factory": (None,),
     "model.options.first_stride": (1,),

@@ -100,6 +100,8 @@ class ProtocolConfig:
     workers: int
     sgd_batch_size: int | None
     """Only `fixed_sgd`: images behind one optimizer step, whatever the batch size."""
+    norm_batch_size: int | None = None
+    """Only `coupled`: images that batch norm takes its statistics from, more than those behind the loss."""
 
 
 @dataclass(frozen=True)

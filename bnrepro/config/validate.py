@@ -45,13 +45,25 @@ def validate(config: RunConfig) -> None:
     _check_optimizer(config.optimizer)
     if config.data.stream is not None:
         _check_stream(config.data.stream)
-    if config.protocol.name == "fixed_sgd" and config.protocol.sgd_batch_size is None:
+    _check_protocol(config)
+
+
+def _check_protocol(config: RunConfig) -> None:
+    protocol = config.protocol
+    if protocol.name == "fixed_sgd" and protocol.sgd_batch_size is None:
         raise UsageError("protocol.sgd_batch_size=null: fixed_sgd needs a number, as 256")
-    if config.protocol.name != "fixed_sgd" and config.protocol.sgd_batch_size is not None:
+    if protocol.name != "fixed_sgd" and protocol.sgd_batch_size is not None:
         raise UsageError(
-            f"protocol.sgd_batch_size={config.protocol.sgd_batch_size}: only fixed_sgd has it; "
-            f"{config.protocol.name} derives it from batch_size"
+            f"protocol.sgd_batch_size={protocol.sgd_batch_size}: only fixed_sgd has it; "
+            f"{protocol.name} derives it from batch_size"
         )
+    if protocol.norm_batch_size is None:
+        return
+    given = f"protocol.norm_batch_size={protocol.norm_batch_size}"
+    if protocol.name != "coupled":
+        raise UsageError(f"{given}: only coupled has it; in {protocol.name} it is batch_size")
+    if config.micro_batch_size is not None:
+        raise UsageError(f"{given}: needs all its images in one forward pass; leave micro_batch_size out")
 
 
 def _check_numbers(config: RunConfig) -> None:
@@ -69,6 +81,7 @@ def _check_numbers(config: RunConfig) -> None:
         ("data.padding", config.data.padding, 0),
         ("protocol.workers", config.protocol.workers, 1),
         ("protocol.sgd_batch_size", config.protocol.sgd_batch_size, 1),
+        ("protocol.norm_batch_size", config.protocol.norm_batch_size, 1),
         ("optimizer.momentum", config.optimizer.momentum, 0),
         ("optimizer.weight_decay", config.optimizer.weight_decay, 0),
         ("schedule.warmup_epochs", config.schedule.warmup_epochs, 0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,9 @@ class Network:
     """The mean loss of outputs and targets."""
     x: Tensor
     y: Tensor
+    evaluate: Callable[[nn.Module], dict[str, dict[str, float]]]
+    """Mean loss and error (percent) of a model in evaluation, of the probe batch and of the test images:
+    `{"train": {"loss": …, "error": …}, "test": …}`."""
 
     def copied(self) -> Network:
         """The same, with a model of its own in training mode."""
@@ -36,10 +40,10 @@ class Network:
     def backward(self) -> float:
         """One pass forward and backward of the probe batch, as in training; the loss.
 
-        Gradients are those of this pass. The random state of the process is as before.
+        Gradients are those of this pass. Running statistics and the process's random state are as before.
         """
         self.model.zero_grad()
-        with own_random_state(self.x.device):
+        with own_random_state(self.x.device), kept_buffers(self.model):
             loss = self.loss(self.with_precision(self.model)(self.x), self.y)
             loss.backward()
         return loss.item()
@@ -51,6 +55,16 @@ def own_random_state(device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(SEED)
         yield
+
+
+@contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """What passes change in the model's buffers is undone: a look at it would be part of its evaluation."""
+    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    yield
+    with torch.no_grad():
+        for buffer, value in before:
+            buffer.copy_(value)
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,9 @@ class Look:
     activations: Mapping[str, Activation]
     norms: Mapping[str, Norm]
     weights: Mapping[str, Weights]
+
+
+NOT_LOOKED = Look(math.nan, {}, {}, {})
 
 
 @dataclass

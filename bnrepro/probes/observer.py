@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bnrepro.probes.network import Look, Network, look
+from bnrepro.probes.network import NOT_LOOKED, Look, Network, look
 from bnrepro.probes.registry import PROBES, Probe
 from bnrepro.probes.samples import number
 
 Line = dict[str, Any]
-"""One object of probes.jsonl: the step, the loss of the probe batch, and each probe's values."""
+"""One object of probes.jsonl: the step, the loss of the probe batch as in training (null where it was not
+passed through the network), and each probe's values."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Observer:
         self._network = network
         self._probes: dict[str, Probe] = {name: make(first) for name, make in classes.items()}
         self._waits = any(probe.needs_next_step for probe in self._probes.values())
+        self._looks = any(probe.needs_pass for probe in self._probes.values())
         self._steps = frozenset(steps)
         self._last = last_step
         self._open: _Open | None = None
@@ -64,7 +66,7 @@ class Observer:
             yield self._line(self._open, network)
         self._open = None
         if step in self._steps and step not in known:
-            begun = _Open(step, look(network), network)
+            begun = _Open(step, look(network) if self._looks else NOT_LOOKED, network)
             if self.complete_at(step) == step:
                 yield self._line(begun, None)
             else:

@@ -14,6 +14,9 @@ class Probe(ABC):
 
     needs_next_step: ClassVar[bool] = False
     """It compares the network with what the next training step makes of it; `measure` then has both."""
+    needs_pass: ClassVar[bool] = True
+    """It looks at what a pass of the probe batch leaves in the layers. Where no probe does, none is made: a
+    look then takes half the time."""
 
     def __init__(self, first: Look) -> None:
         """`first`: the network as it was initialized."""
@@ -25,8 +28,8 @@ class Probe(ABC):
 
         None where a number is not defined.
 
-        `look`: one pass of the probe batch through `network`. `after`: the network one step later, if the
-        probe `needs_next_step`.
+        `look`: one pass of the probe batch through `network`, if a probe `needs_pass`. `after`: the network
+        one step later, if the probe `needs_next_step`.
         """
 
 

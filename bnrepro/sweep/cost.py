@@ -15,8 +15,9 @@ GROUP_IMAGES = 0.3
 
 def relative_cost(cell: Cell) -> float:
     """Cost in images of a large batch of the sweep's lightest network."""
-    groups = cell.images / cell.sizes.norm_batch_size if cell.batch_statistics else 0.0
-    return cell.weight * (cell.images + STEP_IMAGES * cell.steps + GROUP_IMAGES * groups)
+    images = cell.steps * cell.sizes.step_images
+    groups = images / cell.sizes.norm_batch_size if cell.batch_statistics else 0.0
+    return cell.weight * (images + STEP_IMAGES * cell.steps + GROUP_IMAGES * groups)
 
 
 def longest_first(groups: Iterable[Sequence[Cell]]) -> list[Sequence[Cell]]:

@@ -111,7 +111,7 @@ def _timed(group: Sequence[Cell], dataset: Dataset, at_least: float) -> Forecast
         timed, seconds = train(at_least)
     few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
     per_image, shape = _time_evaluation(session, few)
-    images = part_size(session.trainer.model, config.micro_batch_size, cell.sizes.sgd_batch_size)
+    images = part_size(session.trainer.model, config.micro_batch_size, cell.sizes.step_images)
     counted = estimate(lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images)
     return Forecast(
         train_seconds=seconds / timed * cell.images,

@@ -59,6 +59,27 @@ class Evaluator:
         self.model.train()
         return errors, moments
 
+    @torch.inference_mode()
+    def judged(self, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        """`loss`, the mean, and `error` in percent of images and targets under running statistics.
+
+        The images of all processes count.
+        """
+        loss, wrong, images = torch.zeros(3, device=self.test.device)
+        self.model.eval()
+        for x, y in batches:
+            outputs = self.forward(x)
+            loss += self.task.loss(outputs, y, "none").sum()
+            wrong += self.task.wrong(outputs, y).sum()
+            images += len(y)
+        self.model.train()
+        self.world.sum_(loss, wrong, images)
+        return {"loss": (loss / images).item(), "error": (100 * wrong / images).item()}
+
+    def test_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's share of the test images."""
+        return self.test.test_batches(slice(*part) for part in self._slices(len(self.test), 1))
+
     def moments(self, epoch: int) -> LayerMoments:
         """Each layer's moments over training images, in equal groups of `norm_batch_size`.
 
@@ -81,9 +102,7 @@ class Evaluator:
             yield start, min(start + size, images)
 
     def _fixed_batches(self) -> Iterator[tuple[Tensor, Tensor, int]]:
-        parts = (slice(*part) for part in self._slices(len(self.test), 1))
-        for x, y in self.test.test_batches(parts):
-            yield x, y, len(y)
+        return ((x, y, len(y)) for x, y in self.test_batches())
 
     def shuffled_groups(self) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Groups in one shuffled order. The last one is filled up from its start; those do not count."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -64,7 +65,14 @@ def _network(session: Session) -> Network:
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         return task.loss(outputs, targets, "mean")
 
-    return Network(session.trainer.model, forward, loss, *_batch(session))
+    x, y = _batch(session)
+
+    def evaluate(model: nn.Module) -> dict[str, dict[str, float]]:
+        session.world.average_buffers(model)  # of a copy: the run's own are averaged when they are needed
+        evaluator = replace(session.evaluator, model=model, forward=forward(model))
+        return {"train": evaluator.judged([(x, y)]), "test": evaluator.judged(evaluator.test_batches())}
+
+    return Network(session.trainer.model, forward, loss, x, y, evaluate)
 
 
 def _batch(session: Session) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ from bnrepro.training.process.distributed import World
 from bnrepro.training.step.accumulation import Accumulation
 from bnrepro.training.step.cpu_replay import WORTH_STEPS, replay_operations
 from bnrepro.training.step.cuda_graph import capture_graph
-from bnrepro.training.step.plain import Gradients, PlainStep, whole_batch
+from bnrepro.training.step.plain import Gradients, PlainStep, first_outputs, whole_batch
 from bnrepro.training.step.replayed import MakeReplay, where_possible
 from bnrepro.training.task import CLASSES, Task
 from bnrepro.training.trainer import Trainer
@@ -155,7 +155,7 @@ def _trainer(
         optimizer=build_optimizer(config.optimizer, model.parameters(), peak),
         lr=lr_schedule(config.schedule, config.optimizer.base_lr, peak, config.epochs, steps),
         total_steps=total,
-        gradients=_gradients(config, model, feed.device, task, world),
+        gradients=_gradients(config, sizes, model, feed.device, task, world),
         seed=(lambda number: _seed_step(config.seed, world.rank, number)) if draws else None,
         clip_norm=config.optimizer.clip_norm,
     )
@@ -166,19 +166,27 @@ def _trainer(
         feed=feed,
         task=task,
         sgd_batch_size=sizes.sgd_batch_size,
+        step_images=sizes.step_images,
         steps_per_epoch=steps,
         world=world,
     )
 
 
 def _gradients(
-    config: RunConfig, model: nn.Module, device: torch.device, task: Task, world: World
+    config: RunConfig,
+    sizes: BatchSizes,
+    model: nn.Module,
+    device: torch.device,
+    task: Task,
+    world: World,
 ) -> Gradients:
     """Forward and backward, as the config asks for them, with the gradients' mean over the processes."""
     parallel = world.parallel(model)
     forward = with_precision(parallel, config.precision, device)
     if config.compile:
         forward = torch.compile(forward)
+    if sizes.step_images > sizes.sgd_batch_size:
+        forward = first_outputs(forward, sizes.sgd_batch_size)
     if config.micro_batch_size is None:
         return whole_batch(forward, task)
     return Accumulation(model, forward, task, config.micro_batch_size, world.unsynced(parallel))
@@ -216,14 +224,14 @@ def norm_layers(config: RunConfig, sizes: BatchSizes) -> NormLayers:
     return NormLayers(
         find_factory(config.norm.name, config.norm.factory),
         config.norm.options,
-        {"norm_batch_size": sizes.norm_batch_size, "sgd_batch_size": sizes.sgd_batch_size},
+        {"norm_batch_size": sizes.norm_batch_size, "sgd_batch_size": sizes.step_images},
     )
 
 
 def normalization_batch(model: nn.Module, sizes: BatchSizes) -> int:
     """Images whose statistics the layers share: the protocol's, unless the norm has its own (`bn_sync`)."""
     layers = batch_statistics_layers(model).values()
-    shared = (layer.norm_batch_size or sizes.sgd_batch_size for layer in layers)
+    shared = (layer.norm_batch_size or sizes.step_images for layer in layers)
     return max(shared, default=sizes.norm_batch_size)
 
 

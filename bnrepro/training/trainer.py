@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bnrepro.data.feed import Feed
+from bnrepro.data.feed import Feed, Part
 from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
 from bnrepro.training.step.plain import PlainStep
@@ -59,6 +59,8 @@ class Trainer:
     feed: Feed
     task: Task
     sgd_batch_size: int
+    step_images: int
+    """Those of the SGD batch first; the others only take part in the statistics."""
     steps_per_epoch: int
     world: World
     stops: Collection[int] = ()
@@ -75,10 +77,11 @@ class Trainer:
         """
         size = self.sgd_batch_size
         chunks = self.chunks(position)
-        batches = self.feed.train_batches(table, (self.world.positions(*chunk, size) for chunk in chunks))
+        batches = self.feed.train_batches(table, (self.positions(*chunk) for chunk in chunks))
         for first, last in chunks:
             start = time.perf_counter()
             x, y = next(batches)
+            y = self.behind_losses(y)
             number = position.epoch * self.steps_per_epoch + first
             losses, wrong = take_steps(self.step, self.task, x, y, size // self.world.size, number)
             self.world.mean_(losses)
@@ -90,9 +93,23 @@ class Trainer:
             position.train_seconds += seconds
             pause(Chunk(images=(last - first) * size, seconds=seconds))
 
+    def positions(self, first: int, last: int) -> Part:
+        """Where in the epoch the images of the steps `first` to `last` are: `step_images` for each."""
+        if self.step_images == self.sgd_batch_size:
+            return self.world.positions(first, last, self.sgd_batch_size)
+        starts = torch.arange(first, last) * self.sgd_batch_size
+        # on from the epoch's end at its start: those behind the losses are the ones they always are
+        return ((starts[:, None] + torch.arange(self.step_images)) % len(self.feed)).flatten()
+
+    def behind_losses(self, y: Tensor) -> Tensor:
+        """Of the targets `(..., n)` of such images those that the losses see."""
+        if self.step_images == self.sgd_batch_size:
+            return y
+        return y.unflatten(-1, (-1, self.step_images))[..., : self.sgd_batch_size].flatten(-2)
+
     def chunks(self, position: Position) -> list[tuple[int, int]]:
         """What is left of the epoch, as first step and the one after the last of each chunk."""
-        steps = max(1, self.feed.chunk_images // self.sgd_batch_size)
+        steps = max(1, self.feed.chunk_images // self.step_images)
         done = position.epoch * self.steps_per_epoch
         stops = sorted(s - done for s in self.stops if position.step < s - done < self.steps_per_epoch)
         return [
@@ -112,13 +129,14 @@ def best_step(
 def take_steps(
     step: PlainStep | ReplayedStep, task: Task, x: Tensor, y: Tensor, size: int, number: int
 ) -> tuple[Tensor, Tensor]:
-    """A step per `size` images, the first of them step `number` of the run, from 0.
+    """A step per `size` targets, the first of them step `number` of the run, from 0.
 
-    `x: (n, C, H, W)`, `y: (n,)`: each step's loss `(n / size,)`, and the number of errors `()`. In lockstep
-    all four have the models in front.
+    `x: (N, C, H, W)`, `y: (n,)`: each step's loss `(n / size,)`, and the number of errors `()`. N is n, or
+    more where images only take part in the statistics. In lockstep all four have the models in front.
     """
     images = y.dim() - 1
-    batches = zip(x.split(size, images), y.split(size, images), strict=True)
+    passed = x.shape[images] * size // y.shape[images]
+    batches = zip(x.split(passed, images), y.split(size, images), strict=True)
     outputs = [step(*batch, number + i) for i, batch in enumerate(batches)]
     # once for all the steps: at a batch of one, a call costs as much as it does for hundreds of images
     together = torch.cat(outputs, images).float()

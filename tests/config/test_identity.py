@@ -16,7 +16,14 @@ BASE = compose_config([])
         *("seed=1", "batch_size=16", "epochs=9", "threads=2", "precision=bf16", "deterministic=true"),
         *("device=cpu", "data.train_subset=100", "data.augment=none", "model.shortcut=projection"),
         *("model.first_stride=2",),
-        *("norm.eps=0.001", "norm=gn", "protocol=workers", "optimizer.weight_decay=0", "schedule=step"),
+        *(
+            "norm.eps=0.001",
+            "norm=gn",
+            "protocol=workers",
+            "protocol.norm_batch_size=64",
+            "optimizer.weight_decay=0",
+            "schedule=step",
+        ),
         *("evaluation.precise_images=5", "optimizer.base_lr=0.3", "data.root=/elsewhere"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_probe_of_the_users_own_is_one_class(tmp_path):
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("probes=[foo]", "probes=foo: choices: correlation, gradients, inputs, shift"),
+        ("probes=[foo]", "probes=foo: choices: correlation, errors, gradients, inputs, shift"),
         ("probe_steps=[-1]", "probe_steps=-1: must be 0 or more"),
     ],
 )
@@ -115,3 +115,18 @@ def test_layers_of_a_network_that_is_not_ours_are_found(tmp_path):
     assert [role_of(layer) for layer in (nn.BatchNorm2d(4), nn.GELU(), nn.Linear(2, 2), nn.Identity())] == [
         *("norm", "activation", "", "")
     ]
+
+
+def test_errors_are_those_of_the_runs_own_evaluation(tmp_path):
+    """Whatever else looks: of test images all, of training images the probe batch."""
+    overrides = ("model=mlp", "model.dropout=0.5", "epochs=2", "evaluation.every=1", "norm=bn")
+    steps = "probe_steps=[0,8,16]"
+    tiny_run(tmp_path / "alone", *overrides, "probes=[errors]", steps)
+    tiny_run(tmp_path / "all", *overrides, "probes=[inputs,shift,errors]", steps)
+    lines, beside = (probed(tmp_path / name) for name in ("alone", "all"))
+    assert [line["errors"] for line in lines] == [line["errors"] for line in beside]
+    evaluated = [json.loads(line) for line in (tmp_path / "alone" / "metrics.jsonl").read_text().splitlines()]
+    running = [line["error"]["running"] for line in evaluated]
+    assert [line["errors"]["test"]["error"] for line in lines[1:]] == pytest.approx(running, rel=1e-6)
+    assert lines[0]["errors"]["train"]["loss"] > lines[2]["errors"]["train"]["loss"]
+    assert [lines[0]["probe_loss"], beside[0]["probe_loss"] is None] == [None, False]

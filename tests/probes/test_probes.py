@@ -34,7 +34,7 @@ class Net(nn.Module):
 def network(model: nn.Module) -> Network:
     torch.manual_seed(1)
     x, y = torch.randn(60, 5, dtype=torch.float64), torch.randint(0, 3, (60,))
-    return Network(model, lambda model: model, nn.functional.cross_entropy, x, y).copied()
+    return Network(model, lambda model: model, nn.functional.cross_entropy, x, y, lambda model: {}).copied()
 
 
 @pytest.fixture(autouse=True)

@@ -54,7 +54,39 @@ def test_an_epoch_drops_less_than_one_batch(images, size):
     assert 0 <= images - steps_per_epoch(images, sizes) * size < size
 
 
-@pytest.mark.parametrize("overrides", [[], ["protocol=workers"], ["protocol=fixed_sgd"]], ids=str)
+def test_statistics_may_come_from_more_images_than_the_loss():
+    protocol = compose_config(["protocol.norm_batch_size=12"]).protocol
+    sizes = batch_sizes(protocol, 4)
+    assert sizes == BatchSizes(workers=1, sgd_batch_size=4, norm_batch_size=12)
+    assert (sizes.step_images, batch_sizes(COUPLED, 4).step_images) == (12, 4)
+    assert batch_sizes(WORKERS, 4).step_images == 32
+    assert steps_per_epoch(12, sizes) == 3
+    with pytest.raises(UsageError, match="at most the 11 training images"):
+        steps_per_epoch(11, sizes)
+    with pytest.raises(UsageError, match=r"batch_size=13: must be at most protocol.norm_batch_size=12"):
+        batch_sizes(protocol, 13)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (
+            ["protocol=workers", "+protocol.norm_batch_size=8"],
+            "only coupled has it; in workers it is batch_size",
+        ),
+        (["protocol.norm_batch_size=64", "micro_batch_size=8"], "leave micro_batch_size out"),
+        (["protocol.norm_batch_size=0"], "must be 1 or more"),
+    ],
+)
+def test_where_more_images_for_the_statistics_make_no_sense_a_line_says_so(overrides, says):
+    with pytest.raises(UsageError, match=says):
+        compose_config(overrides)
+
+
+PROTOCOLS = [[], ["protocol=workers"], ["protocol=fixed_sgd"], ["protocol.norm_batch_size=12"]]
+
+
+@pytest.mark.parametrize("overrides", PROTOCOLS, ids=str)
 @pytest.mark.parametrize("name", sorted(NORMS))
 def test_a_plan_and_a_run_know_the_same_normalization_batch(name, overrides):
     """Else sweep.json and --dry-run would say another one than result.json."""

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from bnrepro.data.feed import Part
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 from bnrepro.norms.mixed_batches import averaging
 from bnrepro.training.optimizer import build_optimizer, state_tensors
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import wait_for
 from bnrepro.training.session import Session, with_precision
-from bnrepro.training.step.plain import PlainStep
+from bnrepro.training.step.plain import PlainStep, first_outputs
 from bnrepro.training.trainer import Chunk, Diverged, best_step, divergence, take_steps
 
 
@@ -57,7 +58,10 @@ class Lockstep:
         self._parameters = _share_parameters([trainer.model for trainer in trainers])
         optimizer = build_optimizer(first.config.optimizer, self._parameters.values(), lr=0.0)
         _share_state(optimizer, optimizers, states)
-        self._forward = with_precision(vmap(self._one), first.config.precision, first.device)
+        one, sizes = self._one, first.sizes
+        if sizes.step_images > sizes.sgd_batch_size:
+            one = first_outputs(one, sizes.sgd_batch_size)
+        self._forward = with_precision(vmap(one), first.config.precision, first.device)
         alone = first.trainer.plain
         plain = PlainStep(self.template, optimizer, alone.lr, alone.total_steps, self._gradients)
         self._step = best_step(plain, buffers.values(), first.trainer.make_replay)
@@ -75,10 +79,11 @@ class Lockstep:
         """
         trainer, size = self._trainers[0], self._trainers[0].sgd_batch_size
         chunks = trainer.chunks(positions[0])
-        batches = self._batches(positions, [slice(a * size, b * size) for a, b in chunks])
+        batches = self._batches(positions, [trainer.positions(*chunk) for chunk in chunks])
         for first, last in chunks:
             start = time.perf_counter()
             x, y = next(batches)
+            y = trainer.behind_losses(y)
             number = positions[0].epoch * trainer.steps_per_epoch + first
             losses, wrong = take_steps(self._step, trainer.task, x, y, size, number)
             for position, own_losses, own_wrong in zip(positions, losses, wrong, strict=True):
@@ -92,7 +97,7 @@ class Lockstep:
         return [divergence(position, trainer.steps_per_epoch) for position in positions]
 
     def _batches(
-        self, positions: Sequence[Position], parts: Sequence[slice]
+        self, positions: Sequence[Position], parts: Sequence[Part]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """x `(K, n, C, H, W)` and y `(K, n)`: each member's images of a part of its own epoch."""
         feeds = [

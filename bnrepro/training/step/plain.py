@@ -12,7 +12,8 @@ from bnrepro.training.task import Task
 
 Gradients = Callable[[Tensor, Tensor], Tensor]
 """Adds the gradients of a batch's mean loss to the parameters. `x: (N, C, H, W)`, `y: (N,)`; in lockstep both
-have the models in front. Returns the outputs, detached."""
+have the models in front. More images than targets: the further ones only take part in the statistics.
+Returns the outputs that have a target, detached."""
 
 
 class PlainStep:
@@ -61,6 +62,11 @@ class PlainStep:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return outputs
+
+
+def first_outputs(forward: Callable[..., Tensor], images: int) -> Callable[..., Tensor]:
+    """`forward` of one model, with the outputs of the first images alone."""
+    return lambda *inputs: forward(*inputs)[:images]
 
 
 def whole_batch(forward: Callable[[Tensor], Tensor], task: Task) -> Gradients:

@@ -72,6 +72,10 @@ def test_every_member_is_what_it_would_be_alone(norm):
     assert_as_alone([(seed, *overrides) for seed in SEEDS])
 
 
+def test_images_for_the_statistics_alone_are_each_members_own():
+    assert_as_alone([(seed, "norm=bn", "protocol.norm_batch_size=6", "epochs=2") for seed in SEEDS])
+
+
 def test_norms_know_that_they_are_stacked():
     """On a GPU one that did not would ask `vmap` for what it has no answer to."""
     sessions = [double(seed, "norm=bn") for seed in SEEDS]

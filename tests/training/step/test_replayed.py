@@ -83,6 +83,16 @@ def test_replayed_steps_are_the_plain_ones(norm, protocol, way):
     torch.testing.assert_close(state["optimizer"], plain["optimizer"], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_replayed_steps_with_images_for_the_statistics_alone_are_the_plain_ones(way):
+    plain_losses, plain = trained(session("protocol.norm_batch_size=20"))
+    made = session("protocol.norm_batch_size=20", make_replay=WAYS[way])
+    losses, state = trained(made)
+    assert made.trainer.step.replays
+    assert torch.equal(losses, plain_losses)
+    torch.testing.assert_close(state["model"], plain["model"], rtol=0, atol=0)
+
+
 FIXED_SGD = ("protocol=fixed_sgd", "protocol.sgd_batch_size=8")
 TOGETHER = {
     "seeds": [(seed, "norm=brn") for seed in (0, 1)],
@@ -224,6 +234,14 @@ def test_graph_of_a_step_trains_as_plain_steps(norm, protocol):
     """Every norm can be captured, and the losses of 16 steps are those of plain steps."""
     sizes = {"workers": ("protocol.workers=2",), "fixed_sgd": ("protocol.sgd_batch_size=16",)}
     overrides = (f"norm={norm}", f"protocol={protocol}", *sizes.get(protocol, ()), "deterministic=true")
+    plain, _ = trained(session(*overrides, "capture=false", device="cuda"))
+    graph, _ = trained(session(*overrides, device="cuda"))
+    torch.testing.assert_close(graph, plain, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+def test_graph_of_a_step_with_images_for_the_statistics_alone_trains_as_plain_steps():
+    overrides = ("protocol.norm_batch_size=20", "deterministic=true")
     plain, _ = trained(session(*overrides, "capture=false", device="cuda"))
     graph, _ = trained(session(*overrides, device="cuda"))
     torch.testing.assert_close(graph, plain, rtol=1e-3, atol=1e-4)
