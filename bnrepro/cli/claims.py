@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnrepro.cli.arguments import existing_directory, output_directory
+from bnrepro.cli.arguments import output_directory
 from bnrepro.cli.columns import columns
 
 if TYPE_CHECKING:
     from bnrepro.claims.run import Launch
     from bnrepro.sweep.plan import Plan
 
+PLACES = ("launcher.", "data.root=", "data.cache_dir=")
+"""Overrides that say where, and not what."""
+
 
 def claims(
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="1, 5.1 …; all for none.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]... [OVERRIDES]",
+            help="1, 5.1 …, all for none; and launcher.KEY=VALUE, data.root=DIR, data.cache_dir=DIR.",
+        ),
     ] = None,
     only_list: Annotated[bool, typer.Option("--list", help="Print the claims, and run nothing.")] = False,
     out: Annotated[
@@ -38,10 +45,6 @@ def claims(
     data: Annotated[
         str, typer.Option(metavar="digits|cifar10", help="What to test on; cifar10: 1, 5.1, 5.2 and 5.3.")
     ] = "digits",
-    root: Annotated[
-        Path | None,
-        typer.Option(parser=existing_directory, metavar="DIR", help="CIFAR-10's folder; else downloaded."),
-    ] = None,
 ) -> None:
     """The source's claims about batch normalization, each with an experiment and a verdict.
 
@@ -52,11 +55,11 @@ def claims(
     from bnrepro.claims.experiment import CIFAR10, DATA
     from bnrepro.claims.run import choose
     from bnrepro.config.errors import UsageError, check_choice
-    from bnrepro.config.overrides import quoted
 
     check_choice("--data", data, DATA)
     check_choice("--launcher", launcher, ("local", "slurm"))
-    chosen = choose(ids or [], data)
+    ids, overrides = _sorted(words or [])
+    chosen = choose(ids, data)
     if only_list:
         rows = [(claim.id, claim.title) for claim in chosen]
         typer.echo("\n".join(columns(("claim", "what is claimed"), rows, ())))
@@ -70,8 +73,6 @@ def claims(
     from bnrepro.training.process.environment import environment
     from bnrepro.training.process.interrupt import interrupted_by
 
-    if root is not None and data != CIFAR10:
-        raise UsageError(f"--root {root}: goes with --data {CIFAR10}")
     first = FIRST_JUDGING_SEED if fresh_seeds is None else fresh_seeds
     if first <= max(SEARCH_SEEDS):
         raise UsageError(
@@ -79,9 +80,9 @@ def claims(
         )
     directory = out or Path("results/runs/claims" + (f"-{data}" if data == CIFAR10 else ""))
     judged_before(directory, data)
-    overrides = [f"launcher={launcher}", *([f"data.root={quoted(str(root))}"] if root else ())]
     with interrupted_by(signal.SIGTERM):
-        settings = Settings(directory, first, overrides, _launch(launcher, jobs), data, slow)
+        every = [f"launcher={launcher}", *overrides]
+        settings = Settings(directory, first, every, _launch(launcher, jobs), data, slow)
         judged, found = run_claims(chosen, settings, typer.echo)
     verdicts = [(one.claim.id, one.claim.title, together(one.parts)) for one in judged]
     typer.echo("\n".join(columns(("claim", "", "verdict"), verdicts, ())))
@@ -89,6 +90,20 @@ def claims(
         typer.echo(path)
     if len(judged) < len(chosen):
         typer.echo("the other claims wait for their jobs; give the same command again")
+
+
+def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
+    """Ids and overrides. Raises `UsageError` for one that could change what is found."""
+    from bnrepro.config.errors import UsageError, shown
+
+    overrides = [word for word in words if "=" in word]
+    for override in overrides:
+        if not override.startswith(PLACES):
+            raise UsageError(
+                f"{shown(override)}: would test something else than the claim; only launcher.KEY, data.root "
+                "and data.cache_dir may be given"
+            )
+    return [word for word in words if "=" not in word], overrides
 
 
 def _launch(launcher: str, jobs: str) -> Launch:
