@@ -1,0 +1,162 @@
+"""A folder of results/ from a sweep: python scripts/write_result_page.py SWEEP_DIR results/NAME [BASELINE]
+
+Figures and tables are those of `bnrepro plot`; README.md says what was run and what came out, and keeps its
+title and what stands under "What is seen". BASELINE (32): the batch size to compare the rest with.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bnrepro.analysis.kept import PLACES
+from bnrepro.claims.intervals import of_difference
+
+SEEN = "## What is seen"
+GIVEN_BACK = """\
+What other statistics give back at evaluation: error under running statistics less that under precise ones,
+and less that under the batch's own, paired by seed
+([figure](statistics/figure.png), [effects](statistics/effects.csv)):"""
+STATISTICS = "running,precise,batch"
+Rows = list[dict[str, str]]
+
+
+def main(sweep: Path, target: Path, baseline: str = "32") -> None:
+    _plot(sweep, target, baseline, "png,svg", "running")
+    _plot(sweep, target / "statistics", baseline, "png", STATISTICS)
+    for path in (target / "statistics").iterdir():
+        if path.name not in ("figure.png", "effects.csv"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for folder in (target / "tensorboard", target / "statistics" / "tensorboard"):
+        shutil.rmtree(folder, ignore_errors=True)
+    page = target / "README.md"
+    old = page.read_text(encoding="utf-8") if page.exists() else f"# {target.name}\n"
+    seen = old[old.index(SEEN) :] if SEEN in old else f"{SEEN}\n"
+    title = old.splitlines()[0]
+    page.write_text("\n".join([title, "", *_lines(sweep, target, baseline)]) + "\n" + seen, encoding="utf-8")
+
+
+def _plot(sweep: Path, out: Path, baseline: str, formats: str, statistics: str) -> None:
+    options = ["--baseline", baseline, "--format", formats, "--statistics", statistics]
+    command = [sys.executable, "-m", "bnrepro", "plot", str(sweep), "--out", str(out), *options]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _lines(sweep: Path, target: Path, baseline: str) -> Iterator[str]:
+    plan = json.loads((target / "sweep.json").read_text(encoding="utf-8"))
+    table = pd.read_csv(target / "table.csv")
+    environments = [json.loads(path.read_text()) for path in sorted(sweep.glob("cells/*/env.json"))]
+    yield from ("![Error against the normalization batch](figure.png)", "", "| | |", "|---|---|")
+    for name, value in _facts(plan, table, environments):
+        yield f"| {name} | {value} |"
+    yield from (
+        "",
+        "Error in percent under the running statistics, mean ± standard deviation (n); differences in",
+    )
+    yield "points with a 95 % Welch interval and Holm-corrected p ([effects.csv](effects.csv),"
+    yield from ("[summary.csv](summary.csv), [table.csv](table.csv)):", "")
+    yield from _effects(_read(target / "effects.csv"), baseline)
+    if lines := list(_given_back(table)):
+        yield from ("", GIVEN_BACK, "", *lines)
+    yield from ("", "![Learning curves](curves.png)", "")
+
+
+def _facts(
+    plan: dict[str, Any], table: pd.DataFrame, environments: Sequence[dict[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    yield "command", f"`{_command(plan)}`, then `python scripts/write_result_page.py`"
+    base, first = plan["base"], environments[0]
+    data = base["data"]
+    images = f"{data['train_subset']:,} training images" if data["train_subset"] else "all training images"
+    sizes = set(table["sgd_batch_size"])
+    yield (
+        "data, model",
+        f"{table['data'].iloc[0]}, {images}; {base['model']['name']}, {base['epochs']} epochs",
+    )
+    rate = f"base learning rate {base['optimizer']['base_lr']:g} for every norm"
+    yield (
+        "protocol",
+        f"`{plan['protocol']}`{f', {sizes.pop()} images behind a step' if len(sizes) == 1 else ''}; {rate}",
+    )
+    yield "n", _seeds(plan, table)
+    commits = Counter((env["commit"][:7], env["dirty"]) for env in environments)
+    text = ", ".join(
+        f"{commit} ({number} runs, {'with changes' if dirty else 'a clean tree'})"
+        for (commit, dirty), number in commits.items()
+    )
+    yield "commit", text
+    versions = f"torch {first['versions']['torch']}, Python {first['python']}"
+    yield "device, versions", f"{first['device']}, one single-threaded run on each of 2 cores; {versions}"
+    hours = table["wall_seconds"].sum() / 3600
+    yield "time", f"{hours:.1f} hours of runs, two side by side, on a machine busy with other work"
+
+
+def _command(plan: dict[str, Any]) -> str:
+    kept = [text for text in plan["overrides"] if not text.startswith(PLACES)]
+    axes = ["--norms", ",".join(plan["norms"]), "--seeds", ",".join(map(str, plan["seeds"]))]
+    return " ".join(["bnrepro", "sweep", "batch-size", *kept, "data.root=DIR", *axes])
+
+
+def _seeds(plan: dict[str, Any], table: pd.DataFrame) -> str:
+    missing = len(plan["cells"]) - len(table)
+    seeds = len(plan["seeds"])
+    text = f"{seeds} seed{'s' if seeds > 1 else ': no interval'}"
+    return text + (f"; unfinished: {missing} of {len(plan['cells'])} cells are missing" if missing else "")
+
+
+def _effects(rows: Rows, baseline: str) -> Iterator[str]:
+    yield f"| norm | batch size | error | − at {baseline} | p | − group norm | p |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in rows:
+        if row["statistics"] != "running" or row["mean"] == "":
+            continue
+        where = "trained once" if row["shared"] == "True" else row["batch_size"]
+        spread = f" ± {float(row['sd']):.2f}" if row["sd"] else ""
+        error = f"{float(row['mean']):.2f}{spread} ({row['n']})"
+        own = (_difference(row, "baseline"), _p(row, "baseline"), _difference(row, "gn"), _p(row, "gn"))
+        yield f"| `{row['norm']}` | {where} | {error} | {' | '.join(own)} |"
+
+
+def _difference(row: dict[str, str], of: str) -> str:
+    if not row.get(f"{of}_difference"):
+        return ""
+    values = [float(row[f"{of}_{key}"] or "nan") for key in ("difference", "low", "high")]
+    interval = f" [{values[1]:.2f}, {values[2]:.2f}]" if values[1] == values[1] else ""
+    return f"{values[0]:+.2f}{interval}".replace("-", "−")
+
+
+def _p(row: dict[str, str], of: str) -> str:
+    p = row.get(f"{of}_p_holm")
+    return f"{float(p):.2g}" if p else ""
+
+
+def _given_back(table: pd.DataFrame) -> Iterator[str]:
+    """Of the norms that have precise statistics."""
+    completed = table[table["status"] == "completed"]
+    groups = completed[completed["error_precise"].notna()].groupby(["norm", "batch_size"], sort=True)
+    if len(groups):
+        yield from ("| norm | batch size | precise | the batch's own |", "|---|---|---|---|")
+    for (norm, size), rows in groups:
+        by_seed = rows.set_index("seed")
+        running = by_seed["error_running"].to_dict()
+        others = (by_seed[f"error_{name}"].to_dict() for name in ("precise", "batch"))
+        found = " | ".join(of_difference(running, other).text() for other in others).replace("-", "−")
+        yield f"| `{norm}` | {size} | {found} |"
+
+
+def _read(path: Path) -> Rows:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4])
