@@ -21,7 +21,13 @@ SLOW_FILES = {
         "test_compile.py",
     ),
     *("test_every_norm.py", "test_stacked.py", "test_group.py", "test_combinations.py", "test_probed_run.py"),
-    *("test_local_sweep.py", "test_lockstep_sweep.py", "test_many_cells.py", "test_sweep_over.py"),
+    *(
+        "test_claims_command.py",
+        "test_local_sweep.py",
+        "test_lockstep_sweep.py",
+        "test_many_cells.py",
+        "test_sweep_over.py",
+    ),
     *("test_library_page.py", "test_documents.py", "test_anywhere.py", "test_ending.py", "test_start.py"),
     *("test_fuzzed_overrides.py", "test_damaged_sweep.py", "test_bench_command.py", "test_throughput.py"),
     *(

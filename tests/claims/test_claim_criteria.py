@@ -1,0 +1,192 @@
+"""A verdict would be given for numbers that do not support it."""
+
+import math
+
+import pytest
+from made_up import JUDGING, MadeUp
+
+from bnrepro.claims import claim_5_1, claim_5_3, claim_5_4, claim_6_1
+from bnrepro.claims.experiment import CIFAR10, SEARCH_SEEDS
+from bnrepro.claims.rates import RATES, experiments, smoothed_errors, steps_to
+from bnrepro.claims.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Part
+
+(RATES_EXPERIMENT,) = experiments({})
+
+
+def verdicts(parts: list[Part]) -> list[str]:
+    return [part.verdict for part in parts]
+
+
+def reaching(**steps: int):
+    """Curves that are at 3 % from the step on, at rate 0.25 and below; above, only batch norm learns."""
+
+    def curve(norm: str, rate: float) -> list[float]:
+        return [90.0 if 10 * i < steps[norm] or rate > 0.25 else 3.0 for i in range(1, 41)]
+
+    return curve
+
+
+def rates(curve, learns=lambda norm, rate: rate <= 0.25, wobble: float = 1.0) -> MadeUp:
+    return MadeUp(
+        RATES_EXPERIMENT,
+        error=lambda norm, rate: 5.0 if learns(norm, rate) else 90.0,
+        curve=curve,
+        wobble=wobble,
+    )
+
+
+@pytest.mark.parametrize(
+    ("none", "expected"),
+    [(200, [SUPPORTED, SUPPORTED]), (120, [SUPPORTED, CONTRADICTED]), (50, [CONTRADICTED, CONTRADICTED])],
+)
+def test_faster_and_much_faster_are_judged_apart(none, expected):
+    parts = claim_5_1.judge({"rates": rates(reaching(bn=50, none=none, ln=60))})
+    assert verdicts(parts[:2]) == expected
+
+
+def test_steps_that_differ_from_seed_to_seed_decide_nothing():
+    found = rates(reaching(bn=50, none=120, ln=60))
+    slow = {100: 40, 101: 200, 102: 60, 103: 300, 104: 90}
+
+    class Uneven(MadeUp):
+        def metrics(self, norm, x, seed):
+            curve = reaching(bn=50, none=slow.get(seed, 120), ln=60)
+            return [{"step": 10 * i, "error": {"running": e}} for i, e in enumerate(curve(norm, x), 1)]
+
+    uneven = Uneven(found.experiment, found.error)
+    assert verdicts(claim_5_1.judge({"rates": uneven})[:2]) == [UNDECIDED, UNDECIDED]
+
+
+@pytest.mark.parametrize(("bn_learns_to", "verdict"), [(2.0, SUPPORTED), (0.25, CONTRADICTED)])
+def test_a_rate_at_which_only_batch_norm_learns_is_said(bn_learns_to, verdict):
+    def learns(norm: str, rate: float) -> bool:
+        return rate <= (bn_learns_to if norm == "bn" else 0.25)
+
+    part = claim_5_1.judge({"rates": rates(reaching(bn=50, none=120, ln=60), learns)})[2]
+    assert part.verdict == verdict
+    assert part.numbers["rates"] == [rate for rate in RATES if 0.25 < rate <= bn_learns_to]
+
+
+def test_the_fastest_rate_is_chosen_on_other_seeds():
+    class Chosen(MadeUp):
+        def metrics(self, norm, x, seed):
+            best = 0.125 if seed in SEARCH_SEEDS else 1.0  # what the judging seeds would like is not seen
+            steps = 40 if x == best else 200
+            return [
+                {"step": 10 * i, "error": {"running": 90.0 if 10 * i < steps else 3.0}} for i in range(1, 41)
+            ]
+
+    assert claim_5_1.fastest_rate(Chosen(RATES_EXPERIMENT), "bn") == 0.125
+
+
+def test_a_step_is_reached_by_the_mean_of_three_evaluations():
+    found = rates(lambda norm, rate: [90.0, 2.0, 9.0, 3.0, 3.0, 3.0])
+    assert smoothed_errors(found, "bn", 0.1, 100) == {30: 101 / 3, 40: 14 / 3, 50: 5.0, 60: 3.0}
+    assert steps_to(found, "bn", 0.1, 100, 5.0) == 40
+    assert steps_to(found, "bn", 0.1, 100, 1.0) == math.inf
+
+
+def test_a_diverged_run_reaches_nothing():
+    found = MadeUp(RATES_EXPERIMENT, curve=lambda norm, rate: [3.0] * 9, status=lambda norm, x: "diverged")
+    assert steps_to(found, "bn", 0.1, 100, 5.0) == math.inf
+
+
+def test_cifar10_is_judged_by_bounds_of_its_own():
+    found = MadeUp(RATES_EXPERIMENT.on(CIFAR10), curve=lambda norm, rate: [60.0] * 40)
+    assert found.experiment.base == "claims/rates_cifar10"
+    assert claim_5_1.steps_at_fastest(found, "bn") == dict.fromkeys(JUDGING, 30.0)
+
+
+def initializations(bn_octaves: int, none_octaves: int, wobble: float = 0.0):
+    """Tables of 5.3: each arm learns at gains of so many octaves, and at rates up to 1 and 1/8."""
+
+    def gains(norm: str) -> MadeUp:
+        wide = {"bn": bn_octaves, "none": none_octaves, "ln": 0}[norm]
+        (one,) = (e for e in claim_5_3.gains(first) if e.name == f"gains_relu_{norm}")
+        return MadeUp(one, lambda _, gain: 5.0 if 0 <= math.log2(gain) <= wide else 90.0, wobble=wobble)
+
+    def largest(norm: str, rate: float) -> bool:
+        return rate <= (1.0 if norm == "bn" else 0.125)
+
+    found = rates(lambda norm, rate: [], largest)
+    first = {"rates": found, "sigmoid_rates": found}
+    return first | {f"gains_{net}_{norm}": gains(norm) for net in claim_5_3.NETS for norm in claim_5_3.NORMS}
+
+
+@pytest.mark.parametrize(("none", "verdict"), [(1, SUPPORTED), (4, CONTRADICTED)])
+def test_an_initialization_is_easier_if_more_octaves_of_gains_do(none, verdict):
+    parts = claim_5_3.judge(initializations(bn_octaves=5, none_octaves=none))
+    assert verdicts(parts) == [SUPPORTED, SUPPORTED, verdict, verdict]
+
+
+def test_a_range_is_unbroken():
+    learns = {0.25, 0.5, 1.0, 4.0, 8.0}
+    (experiment,) = experiments({})
+    found = MadeUp(experiment, lambda norm, rate: 5.0 if rate in learns else 90.0)
+    bound = dict.fromkeys(JUDGING, 20.0)
+    assert claim_5_3.octaves(found, "bn", bound) == dict.fromkeys(JUDGING, 2.0)
+
+
+def test_a_norm_that_never_learns_has_no_usable_rate():
+    found = MadeUp(RATES_EXPERIMENT, lambda norm, rate: 90.0)
+    assert set(claim_5_3.largest_usable(found, "bn").values()) == {-math.inf}
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """What 5.4 finds in trained networks, as plain numbers."""
+
+    def put(channels: float, within: float, batch: float, contrast: float, weights: float) -> MadeUp:
+        names = (*claim_5_4.transforms(), "each its own")
+        rises = {
+            name: {"batch": [batch] * 5, "running": [contrast, contrast + 1, contrast]} for name in names
+        }
+        monkeypatch.setattr(claim_5_4, "correlation_changes", lambda found: [channels] * 5)
+        monkeypatch.setattr(claim_5_4, "changes_within_a_batch", lambda found: [within] * 5)
+        monkeypatch.setattr(claim_5_4, "changes", lambda found, norm: rises)
+        by_weights = {name: [weights] * 5 for name in ("running", "precise", "batch")}
+        monkeypatch.setattr(claim_5_4, "changes_by_weights", lambda found, norm: by_weights)
+        (experiment,) = claim_5_4.experiments({})
+        return MadeUp(experiment)
+
+    return put
+
+
+def test_correlations_and_relative_differences_are_judged_by_their_bounds(looked_at):
+    good = looked_at(channels=0.1, within=0.1, batch=0.05, contrast=0.0, weights=0.0)
+    assert set(verdicts(claim_5_4.judge({"trained": good}))) == {SUPPORTED}
+    bad = looked_at(channels=1e-5, within=1e-5, batch=0.2, contrast=20.0, weights=3.0)
+    assert set(verdicts(claim_5_4.judge({"trained": bad}))) == {CONTRADICTED}
+    open_one = looked_at(channels=0.1, within=0.1, batch=0.0, contrast=4.6, weights=0.0)
+    assert verdicts(claim_5_4.judge({"trained": open_one}))[3] == UNDECIDED
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """The tables of 6.1: what batch norm gets at 2, how the scatter falls, and what becomes of 1."""
+
+    def put(at_2: float, power: float, alone: str, wobble: float = 1.0) -> dict[str, MadeUp]:
+        (experiment,) = claim_6_1.experiments({})
+        in_one = {n: n**power for n in claim_6_1.TRAINED}
+        monkeypatch.setattr(claim_6_1, "spread_by_size", lambda found, seed: in_one)
+        found = MadeUp(
+            experiment,
+            error=lambda norm, x: at_2 if x == 2 else 5.0,
+            curve=lambda norm, x: [5.0],
+            status=lambda norm, x: alone if x == 1 else "completed",
+            spread=lambda n: n**power,
+            wobble=wobble,
+        )
+        return {"batch_sizes": found}
+
+    return put
+
+
+def test_small_batches_are_bad_where_every_part_says_so(sizes):
+    parts = claim_6_1.judge(sizes(at_2=20.0, power=-0.5, alone="failed"))
+    assert verdicts(parts) == [SUPPORTED, UNDECIDED, SUPPORTED, SUPPORTED, SUPPORTED]
+
+
+def test_small_batches_are_not_bad_where_no_part_says_so(sizes):
+    parts = claim_6_1.judge(sizes(at_2=6.0, power=-0.2, alone="completed"))
+    assert verdicts(parts) == [CONTRADICTED, UNDECIDED, CONTRADICTED, CONTRADICTED, CONTRADICTED]
