@@ -44,6 +44,10 @@ ROWS = {
         Row("", "weight", "gradient by the weight", logarithmic=True),
         Row("", "output", "gradient by the output", logarithmic=True),
     ),
+    "moves": (
+        Row("activations", "distance", "activation: moved\nin one step (sd)", logarithmic=True),
+        Row("norms", "distance", "norm: moved\nin one step (sd)", logarithmic=True),
+    ),
     "shift": (
         Row("", "cosine", "cosine of the gradients\nbefore and after"),
         Row("", "relative_l2", "relative change\nof the gradient", logarithmic=True),

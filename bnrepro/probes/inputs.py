@@ -33,7 +33,7 @@ class Inputs(Probe):
 
     def __init__(self, first: Look) -> None:
         super().__init__(first)
-        self._then = {name: _sorted(x) for name, x in _places(first).items()}
+        self._then = {name: sorted_units(x) for name, x in _places(first).items()}
 
     def measure(self, look: Look, network: Network, after: Network | None) -> dict[str, Any]:
         return {
@@ -45,14 +45,12 @@ class Inputs(Probe):
         }
 
     def _layer(self, name: str, inputs: Tensor) -> dict[str, float | None]:
-        now, then = _sorted(inputs), self._then[name]
-        moved = (now - then).abs().mean()  # of sorted values: the 1-Wasserstein distance, unit by unit
-        sd = (now.std(1, correction=0) + then.std(1, correction=0)).mean() / 2
+        now, then = sorted_units(inputs), self._then[name]
         unit = now[len(now) // 2]
         return {
             **_describe(now.flatten(), ""),
             **_describe(unit, "unit_"),
-            "distance": number(moved / sd),
+            "distance": distance(now, then),
         }
 
 
@@ -61,7 +59,13 @@ def _places(look: Look) -> dict[str, Tensor]:
     return norms | {name: place.inputs for name, place in look.activations.items()}
 
 
-def _sorted(x: Tensor) -> Tensor:
+def distance(now: Tensor, then: Tensor) -> float | None:
+    """Of sorted `(units, values)`: the 1-Wasserstein distance, averaged over units, over the mean sd."""
+    moved = (now - then).abs().mean()
+    return number(moved / ((now.std(1, correction=0) + then.std(1, correction=0)).mean() / 2))
+
+
+def sorted_units(x: Tensor) -> Tensor:
     return by_unit(x).sort(1).values
 
 

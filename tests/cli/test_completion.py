@@ -38,7 +38,7 @@ def in_bash(*words: str) -> list[str]:
     ("words", "offered"),
     [
         (("train", "norm", "="), {"bn", "gn", "none"}),
-        (("train", "norm", "=", "bn_"), {"bn_derived", "bn_frozen", "bn_sync"}),
+        (("train", "norm", "=", "bn_"), {"bn_derived", "bn_frozen", "bn_noisy", "bn_sync"}),
         (("train", "seed", "=", "1", "experiment", "=", "dig"), {"digits"}),
         (("sweep", "batch-size", "--norms", "g"), {"gn", "gn_ws"}),
         (("sweep", "batch-size", "--norms", "gn,g"), {"gn,gn_ws"}),

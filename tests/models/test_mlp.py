@@ -10,7 +10,7 @@ from torch import nn
 from bnrepro.config.errors import UsageError
 from bnrepro.models import build_model
 
-FOR_VECTORS = ("bn", "bn_derived", "bn_frozen", "bn_sync", "brn", "gn", "ln", "none")
+FOR_VECTORS = ("bn", "bn_derived", "bn_frozen", "bn_noisy", "bn_sync", "brn", "gn", "ln", "none")
 
 
 def test_the_norm_stands_between_the_linear_layer_and_the_activation():

@@ -92,7 +92,7 @@ def test_a_probe_of_the_users_own_is_one_class(tmp_path):
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("probes=[foo]", "probes=foo: choices: correlation, errors, gradients, inputs, shift"),
+        ("probes=[foo]", "probes=foo: choices: correlation, errors, gradients, inputs, moves, shift"),
         ("probe_steps=[-1]", "probe_steps=-1: must be 0 or more"),
     ],
 )

@@ -167,3 +167,16 @@ def test_steps_are_0_and_20_points_up_to_the_last():
     assert ratios.max() < 1.1 * ratios.min()
     assert steps_to_probe(5) == [0, 1, 2, 3, 4, 5]
     assert steps_to_probe(5, [9, 2, 2]) == [2]
+
+
+def test_a_move_is_the_distance_between_a_step_and_the_next():
+    first = network(Net("none", nn.Sigmoid()))
+    later = network(moved(first.model))
+    found = PROBES["moves"](look(first)).measure(look(first), first, later)
+    since = PROBES["inputs"](look(first)).measure(look(later), later, None)
+    for place in ("norms", "activations"):
+        assert {name: each["distance"] for name, each in found[place].items()} == {
+            name: each["distance"] for name, each in since[place].items()
+        }
+    assert found["activations"]["act"]["distance"] > 0
+    assert PROBES["moves"](look(first)).measure(look(later), later, None) == {}, "after the last step"

@@ -8,7 +8,7 @@ from tiny_runs import record, tiny_run
 
 from bnrepro.norms import NORMS
 
-LOOKING = ("probes=[inputs,gradients,shift,correlation,errors]", "probe_steps=[0,3,8]")
+LOOKING = ("probes=[inputs,gradients,shift,moves,correlation,errors]", "probe_steps=[0,3,8]")
 
 
 def checkpoint(directory) -> dict:
