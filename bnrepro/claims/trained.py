@@ -19,7 +19,11 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import load_data
 from bnrepro.data.feed import Batch, Feed, Part
-from bnrepro.norms.batch_statistics import batch_statistics_layers, using_batch_statistics
+from bnrepro.norms.batch_statistics import (
+    batch_statistics_layers,
+    replaced_buffers,
+    using_batch_statistics,
+)
 from bnrepro.rundir.reading import read_yaml
 from bnrepro.rundir.record import CONFIG, Record
 from bnrepro.sweep.axis import Number
@@ -56,6 +60,24 @@ def errors(session: Session, transform: Transform) -> dict[str, float]:
     """
     evaluator = replace(session.evaluator, test=_Changed(session.evaluator.test, transform))
     found, _ = evaluator.errors(("running", "precise", "batch"), session.config.epochs)
+    return found
+
+
+def errors_after_blank_steps(session: Session, statistics: str, blank: Sequence[int]) -> list[float]:
+    """The error in percent of an LSTM with so many steps of zeros in front of every test image's.
+
+    Statistics `precise` are those of the training images without blank steps; a step's stay at its place in
+    the sequence.
+    """
+    model, evaluator, epoch = session.trainer.model, session.evaluator, session.config.epochs
+    precise = statistics == "precise"
+    found = []
+    with replaced_buffers(model, evaluator.moments(epoch).population_buffers(model) if precise else {}):
+        used = "running" if precise else statistics
+        for steps in blank:
+            model.blank_steps = steps  # type: ignore[assignment]
+            found.append(evaluator.errors((used,), epoch)[0][used])
+    model.blank_steps = 0  # type: ignore[assignment]
     return found
 
 

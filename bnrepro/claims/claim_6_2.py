@@ -1,0 +1,127 @@
+"""Claim 6.2: batch normalization does badly in recurrent networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bnrepro.claims import recurrent
+from bnrepro.claims.claim import Tables, register
+from bnrepro.claims.intervals import Interval, of_difference
+from bnrepro.claims.recurrent import HIDDEN, SLOW, Errors
+from bnrepro.claims.recurrent_figure import draw
+from bnrepro.claims.verdict import (
+    CONTRADICTED,
+    MIXED,
+    SUPPORTED,
+    UNDECIDED,
+    Part,
+    above,
+    holds,
+    verdict_above,
+)
+
+JUDGED = (8, 16)
+"""Time steps at which per-step statistics are judged."""
+WORSE, SHARED, BLANK = 1.0, 2.0, 5.0  # points
+
+
+def bad_per_step(bn: Mapping[int, Errors], none: Mapping[int, Errors], running: Mapping[int, Errors]) -> Part:
+    """Each: time steps -> seed -> error; `running` is `bn` under running averages."""
+    worse = {steps: of_difference(bn[steps], none[steps]) for steps in bn}
+    beside = {steps: of_difference(running[steps], none[steps]) for steps in bn}
+    verdicts = {verdict_above(interval, WORSE) for interval in worse.values()}
+    if len(verdicts) == 1:
+        verdict = verdicts.pop()
+    else:
+        verdict = MIXED if verdicts == {SUPPORTED, CONTRADICTED} else UNDECIDED
+    return Part(
+        "bad per step",
+        f"BN with precise statistics of every step − LSTM without a norm: lower limit > {WORSE:g} point at "
+        f"T = 8 and 16; contradicted if the upper limit < {WORSE:g} at both",
+        verdict,
+        f"{_by_steps(worse)}; with running averages {_by_steps(beside)}",
+        {"precise": _numbers(worse), "running": _numbers(beside)},
+    )
+
+
+def memory(counted: Mapping[int, int], shared: int, weights: int) -> Part:
+    """`counted`: time steps -> floats of the statistics of every step."""
+    formula = {steps: 2 * 9 * HIDDEN * steps for steps in counted}
+    numbers = ", ".join(f"{count:,} at T = {steps}" for steps, count in counted.items())
+    return holds(
+        "memory: every step needs statistics of its own",
+        f"floats of the statistics, counted: 2 · 9 H T, H = {HIDDEN} units",
+        counted == formula,
+        f"{numbers}; shared {shared:,}; trained weights {weights:,} (T = {JUDGED[-1]})",
+        floats={str(steps): count for steps, count in counted.items()},
+        shared=shared,
+        weights=weights,
+    )
+
+
+def judge(tables: Tables) -> Sequence[Part]:
+    def at_judged(way: str) -> dict[int, Errors]:
+        return {steps: recurrent.errors(tables, steps, way) for steps in JUDGED}
+
+    precise, pooled = at_judged("per step, precise"), at_judged("pooled")
+    counted = {steps: recurrent.statistics_floats(tables, steps, "bn") for steps in recurrent.lengths(tables)}
+    shared, _ = recurrent.statistics_floats(tables, JUDGED[-1], "shared")
+    parts = [
+        bad_per_step(precise, at_judged("no norm"), at_judged("per step, running")),
+        above(
+            "bad when shared: pooled − per step, T = 16",
+            of_difference(pooled[16], precise[16]),
+            SHARED,
+            " points",
+        ),
+        memory({steps: floats for steps, (floats, _) in counted.items()}, shared, counted[JUDGED[-1]][1]),
+    ]
+    if SLOW in recurrent.lengths(tables):
+        cost = of_difference(one_blank_step(tables, "per step, precise"), one_blank_step(tables, "no norm"))
+        parts.append(
+            above("length: what a blank step in front of 64 costs, BN − LSTM", cost, BLANK, " points")
+        )
+    return parts
+
+
+def one_blank_step(tables: Tables, way: str) -> dict[int, float]:
+    """Seed -> by how many points the error rises with one blank step in front of 64."""
+    costs = recurrent.blank_step_costs(tables, SLOW, way)
+    return {seed: by_blanks[recurrent.BLANK_STEPS.index(1)] for seed, by_blanks in costs.items()}
+
+
+def _by_steps(intervals: Mapping[int, Interval]) -> str:
+    return ", ".join(f"T = {steps}: {interval.text('points')}" for steps, interval in intervals.items())
+
+
+def _numbers(intervals: Mapping[int, Interval]) -> dict[str, object]:
+    return {str(steps): vars(interval) for steps, interval in intervals.items()}
+
+
+CLAIM = register(
+    id="6.2",
+    title="Bad in recurrent networks",
+    text=(
+        "Batch normalization does badly in recurrent networks: every time step needs statistics of its own, "
+        "which takes more memory (source, section 6.2). An LSTM of 32 units reads digits in 8 or 16 pieces "
+        "(64 with --slow): 1,000 training images, 500 steps of Adam with 50 images and clipped gradients, "
+        "each arm at the rate with the least error on other seeds. Batch norm is where Cooijmans et al. put "
+        "it. The same weights are evaluated with statistics of every step (precise and running averages), "
+        "with those of all steps pooled, and with the batch's own; and after blank steps in front."
+    ),
+    published=(
+        "Cooijmans et al. 2017: with statistics of every step and small initial weights, batch norm trains "
+        "LSTMs faster and better. Laurent et al. 2016 normalize the input alone. Ba et al. 2016: layer norm, "
+        "which needs no statistics."
+    ),
+    rounds=(recurrent.rates, recurrent.judging),
+    judge=judge,
+    draw=draw,
+    notes=(
+        "Training normalizes each step with its batch, whichever statistics are kept: batch norm with "
+        "statistics per step and with shared ones has the same weights, bit for bit, and the difference is "
+        "made at evaluation.",
+        "Precise statistics are the main arm: in long sequences running averages fail even per step. Blank "
+        "steps come in front; behind the image they break every arm and test nothing.",
+    ),
+)
