@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -55,22 +53,16 @@ class NoisyBatchNorm(BatchNorm):
         for name in NOISE:
             self.register_buffer(name, torch.zeros(num_channels))
         # a tensor, so that lockstep stacks one for each of its models
-        seed = _peek()
-        self.register_buffer("noise_seed", torch.tensor(seed), persistent=False)
-        self._draw(0, [seed])
+        self.register_buffer("noise_seed", _peek().to(self.weight.device), persistent=False)
+        self.schedule(0, 1)
 
     def schedule(self, step: int, total_steps: int) -> None:
         """Draw the noise of step `step` (from 0); in lockstep that of every model."""
-        self._draw(step, self.noise_seed.view(-1).tolist())
-
-    def _draw(self, step: int, seeds: Sequence[int]) -> None:
         channels = self.noise_scale.shape[-1]
-        drawn = torch.stack([_uniform((seed, step), channels) for seed in seeds])
-        for noise, unit, low, high in (
-            (self.noise_scale, drawn[:, 0], 1.0, self.scale),
-            (self.noise_shift, drawn[:, 1], -self.shift, self.shift),
-        ):
-            noise.copy_((low + (high - low) * unit).view_as(noise))
+        numbers = torch.arange(2 * channels, device=self.noise_seed.device) + 2 * channels * step
+        scale, shift = uniform(self.noise_seed[..., None], numbers).split(channels, -1)
+        self.noise_scale.copy_(1 + (self.scale - 1) * scale)
+        self.noise_shift.copy_((2 * shift - 1) * self.shift)
 
     def forward(self, x: Tensor) -> Tensor:
         y = super().forward(x)
@@ -86,15 +78,32 @@ class NoisyBatchNorm(BatchNorm):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _peek() -> int:
-    """A number that depends on torch's generator, which stays as it is."""
+def _peek() -> Tensor:
+    """The next number of torch's generator, which stays as it is."""
     with torch.random.fork_rng(devices=[]):
-        return int(torch.randint(2**62, (), device="cpu"))
+        return torch.randint(2**62, (), device="cpu")
 
 
-def _uniform(seeds: Sequence[int], channels: int) -> Tensor:
-    """`(2, channels)` from U(0, 1), the same wherever it is asked for."""
-    return torch.from_numpy(np.random.default_rng(seeds).random((2, channels)))
+def uniform(seed: Tensor, numbers: Tensor) -> Tensor:
+    """Those numbers, from 0, of the sequence of `seed` from U(0, 1): both int64, the result float64.
+
+    SplitMix64 (Steele et al. 2014). Torch's generators cannot be asked for a number by its place, nor for
+    those of several seeds at once; and these are the same on every device.
+    """
+    x = seed + (numbers + 1) * _signed(0x9E3779B97F4A7C15)
+    x = (x ^ _shifted(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shifted(x, 27)) * _signed(0x94D049BB133111EB)
+    return _shifted(x ^ _shifted(x, 31), 11).double() * 2.0**-53
+
+
+def _signed(word: int) -> int:
+    """64 bits as the int64 that has them: products then wrap around as those of unsigned words do."""
+    return word - (1 << 64)
+
+
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """To the right, filled up with zeros."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
 @register("bn_noisy", batch_statistics=True)

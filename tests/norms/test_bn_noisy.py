@@ -6,6 +6,7 @@ import torch
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
 from bnrepro.norms.batch_statistics import using_batch_statistics
+from bnrepro.norms.bn_noisy import uniform
 
 CHANNELS, STEPS = 5, 400
 
@@ -54,6 +55,13 @@ def test_scale_and_shift_are_uniform_over_the_papers_ranges():
         assert unit[-1] < 1
         even = (torch.arange(len(unit)) + 0.5) / len(unit)
         assert (unit - even).abs().max() < 1.63 / len(unit) ** 0.5, "Kolmogorov and Smirnov, at 1 %"
+
+
+def test_the_generator_is_splitmix64():
+    """The published first outputs of the seed 1234567, of which a double keeps 53 bits."""
+    words = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    found = uniform(torch.tensor(1234567), torch.arange(3))
+    assert found.tolist() == [(word >> 11) * 2.0**-53 for word in words]
 
 
 def test_the_draws_are_those_of_seed_layer_and_step():
