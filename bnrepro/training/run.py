@@ -35,6 +35,8 @@ from bnrepro.training.trainer import BadStart, Chunk, Diverged, Trainer
 
 NOTE_SECONDS = 5.0
 """Between two notes for `bnrepro status`."""
+EPOCH_SECONDS = 0.5
+"""Least time between the checkpoints of two epochs: shorter epochs would take as long to save as to train."""
 
 
 def run(
@@ -183,7 +185,7 @@ class Run:
                 board.evaluation(line)
             position.evaluations += 1
         position.next_epoch()
-        if evaluated:  # where nothing was found, the checkpoints between steps are enough
+        if evaluated and self._worth_saving():  # where nothing was found, those between steps are enough
             self.save()
 
     def end(self, diverged: Diverged | None = None) -> dict[str, Any]:
@@ -232,6 +234,11 @@ class Run:
     def save_due(self) -> bool:
         """Is it time for a checkpoint within the epoch?"""
         return time.monotonic() - self._last_saved > 60 * self.config.checkpoint.every_minutes
+
+    def _worth_saving(self) -> bool:
+        """At the end of an epoch: all processes must agree."""
+        late = time.monotonic() - self._last_saved > EPOCH_SECONDS
+        return self.trained or self.session.world.any(late)[0]
 
     def save(self) -> None:
         state = self.session.state(self.position)  # every process takes part
