@@ -24,6 +24,10 @@ class Interval:
     def __str__(self) -> str:
         return self.text()
 
+    def numbers(self) -> dict[str, float | None]:
+        """As JSON has them: None for what is not finite."""
+        return {key: value if math.isfinite(value) else None for key, value in vars(self).items()}
+
     def text(self, unit: str = "") -> str:
         """`2.5 points [1.5, 3.5] (n = 5)`."""
         mean = f"{self.mean:.3g}{unit and ' ' + unit.strip()}"

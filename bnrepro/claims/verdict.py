@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -67,8 +66,7 @@ def verdict_above(interval: Interval, bound: float) -> str:
 
 def judged(name: str, criterion: str, verdict: str, interval: Interval, unit: str = "") -> Part:
     """A part whose verdict rests on one interval."""
-    numbers = {key: _finite(value) for key, value in vars(interval).items()}
-    return Part(name, criterion, verdict, interval.text(unit), numbers)
+    return Part(name, criterion, verdict, interval.text(unit), interval.numbers())
 
 
 def holds(name: str, criterion: str, passed: bool, found: str, **numbers: object) -> Part:
@@ -89,7 +87,3 @@ def together(parts: Iterable[Part]) -> str:
 
 def _verdict(supported: bool, contradicted: bool) -> str:
     return SUPPORTED if supported else CONTRADICTED if contradicted else UNDECIDED
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

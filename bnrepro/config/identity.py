@@ -48,6 +48,8 @@ CAME_LATER: dict[str, tuple[Any, ...]] = {
     "model.factory": (None,),
     "model.options.first_stride": (1,),
     "norm.options.r_warmup_steps": (None,),
+    "norm.options.affine": ("weight_and_bias",),
+    "norm.options.initial_weight": (1.0,),
 }
 """Keys that older configs do not have, and the values that mean the same run."""
 

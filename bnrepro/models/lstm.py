@@ -30,6 +30,7 @@ class StepNorm(nn.Module):
     def __init__(self, layers: NormLayers, features: int, layers_in_time: int, trains_bias: bool) -> None:
         super().__init__()
         first = layers.norm(features)
+        _require_whole_affine(first)
         steps = [first]
         if isinstance(first, BatchStatistics):
             steps += [layers.norm(features) for _ in range(layers_in_time - 1)]
@@ -44,6 +45,19 @@ class StepNorm(nn.Module):
 
     def forward(self, x: Tensor, time: int) -> Tensor:
         return self.steps[min(time, len(self.steps) - 1)](x)
+
+
+def _require_whole_affine(norm: nn.Module) -> None:
+    """Raises `UsageError` for a batch norm whose γ is fixed or starts elsewhere, or whose β is fixed."""
+    if isinstance(norm, BatchStatistics) and not (
+        isinstance(norm.weight, nn.Parameter)
+        and isinstance(norm.bias, nn.Parameter)
+        and bool((norm.weight == 1).all())
+    ):
+        raise UsageError(
+            "model=lstm: has its own rules for the norms' weight and bias; leave out norm.affine and "
+            "norm.initial_weight"
+        )
 
 
 class Lstm(nn.Module):

@@ -56,7 +56,7 @@ def build_model(
     one (Goyal et al. 2017, §5.1). `factory`: a reference to a factory outside of the package.
 
     Raises `UsageError` for an unknown name or option, for a value out of range, and for what the network does
-    not have: residual blocks (`zero_init_last`, `fixup`), a place for the norm.
+    not have: residual blocks (`zero_init_last`, `fixup`), a place for the norm, a weight that is learned.
     """
     make = _find(name, options, factory)
     layers = norm if isinstance(norm, NormLayers) else NormLayers(_norm_factory(norm))
@@ -137,5 +137,11 @@ def residual_blocks(model: nn.Module) -> list[nn.Module]:
 def _zero_last_norms(blocks: Sequence[nn.Module]) -> None:
     for block in blocks:
         weight = getattr(block.last_norm(), "weight", None)  # type: ignore[operator]
-        if weight is not None:
-            nn.init.zeros_(weight)
+        if weight is None:
+            continue
+        if not isinstance(weight, nn.Parameter):
+            raise UsageError(
+                "model.zero_init_last=true: this norm does not learn its weight (norm.affine); the blocks "
+                "would stay at 0"
+            )
+        nn.init.zeros_(weight)

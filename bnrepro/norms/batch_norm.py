@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,9 @@ from bnrepro.norms.batch_statistics import BatchStatistics, check_norm_batch_siz
 from bnrepro.norms.grouped import move_average, require_several_values, split_groups
 from bnrepro.norms.mixed_batches import MixedBatchNorm
 from bnrepro.norms.registry import register
+
+Affine = Literal["weight_and_bias", "weight", "bias", "none"]
+"""What of y = γ x̂ + β is learned."""
 
 _forward = torch.ops.aten.native_batch_norm.out
 _backward = torch.ops.aten.native_batch_norm_backward.out
@@ -163,13 +166,17 @@ class BatchNorm(BatchStatistics):
     With one value per channel σ² = 0 and nothing of x is left: torch's ValueError "Expected more than 1
     value per channel" is raised. With one image but H·W > 1 it silently trains as instance norm.
 
+    γ starts at `initial_weight` and β at 0. What `affine` does not name stays there: it is a buffer, under
+    the same name in the state dict, which no optimizer and no weight decay sees. Without γ and β a sigmoid
+    is fed values of variance 1, where it is nearly linear (the paper's §3).
+
     `x: (N, C, H, W)` or `(N, C)`. Parameters and buffers carry the names of `torch.nn.BatchNorm2d`.
     """
 
     averages = ("running_mean", "running_var")
 
-    weight: nn.Parameter
-    bias: nn.Parameter
+    weight: Tensor
+    bias: Tensor
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -180,14 +187,20 @@ class BatchNorm(BatchStatistics):
         norm_batch_size: int | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
+        affine: Affine = "weight_and_bias",
+        initial_weight: float = 1.0,
     ) -> None:
         super().__init__()
         check_norm_batch_size(norm_batch_size)
         self.norm_batch_size = norm_batch_size
         self.eps = eps
         self.momentum = momentum
-        self.weight = nn.Parameter(torch.ones(num_channels))
-        self.bias = nn.Parameter(torch.zeros(num_channels))
+        start = {"weight": torch.ones(num_channels) * initial_weight, "bias": torch.zeros(num_channels)}
+        for name, value in start.items():
+            if name in affine:
+                self.register_parameter(name, nn.Parameter(value))
+            else:
+                self.register_buffer(name, value)
         self.register_buffer("running_mean", torch.zeros(num_channels))
         self.register_buffer("running_var", torch.ones(num_channels))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
@@ -243,6 +256,8 @@ def bn(
     norm_batch_size: int | None = None,
     eps: Positive = 1e-5,
     momentum: Fraction = 0.1,
+    affine: Affine = "weight_and_bias",
+    initial_weight: Positive = 1.0,
 ) -> nn.Module:
     """Batch normalization; see `BatchNorm`."""
-    return BatchNorm(num_channels, norm_batch_size, eps, momentum)
+    return BatchNorm(num_channels, norm_batch_size, eps, momentum, affine, initial_weight)

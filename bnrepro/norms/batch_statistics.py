@@ -30,8 +30,8 @@ class BatchStatistics(nn.Module):
     counters: ClassVar[tuple[str, ...]] = ("num_batches_tracked",)
     """Its buffers that count steps. Those of no kind are set by `schedule` or never change."""
 
-    weight: nn.Parameter
-    """γ, `(C,)`."""
+    weight: Tensor
+    """γ, `(C,)`: a parameter, or a buffer where it is not learned."""
     norm_batch_size: int | None = None
     updates_running: bool = True
     """False in evaluation: the batch's statistics normalize, and no running buffer changes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -24,7 +24,8 @@ def convert(model: nn.Module, norm: str | Callable[..., nn.Module] | NormLayers,
 
     `norm`: a name of `NORMS` with its options (`convert(model, "bn", norm_batch_size=4)` for ghost
     batches), or a factory `make(num_channels, **options)`. Weight, bias and running statistics are copied
-    where the new layer has them, eps and momentum where it takes them and `options` do not give them.
+    where the new layer has them, eps and momentum where it takes them and `options` do not give them; the
+    weight not where `options` have another `initial_weight` than 1.
     `groups="auto"` is the largest number of groups up to 32 that divides the channels and leaves two or
     more in each.
 
@@ -83,7 +84,8 @@ def _converted(name: str, layer: _BatchNorm, layers: NormLayers) -> nn.Module:
         raise UsageError(
             f"{place}: keeps no running statistics (track_running_stats=False), and the new norm would"
         )
-    _copy(layer, new)
+    given = {"weight"} if layers.options.get("initial_weight", 1.0) != 1.0 else set()
+    _copy(layer, new, given)
     return new.train(layer.training)
 
 
@@ -98,13 +100,13 @@ def _with_its_settings(place: str, layer: _BatchNorm, layers: NormLayers) -> Nor
 
 
 @torch.no_grad()
-def _copy(layer: _BatchNorm, new: nn.Module) -> None:
-    """What both have, on the layer's device and in its precision."""
+def _copy(layer: _BatchNorm, new: nn.Module, given: Collection[str]) -> None:
+    """What both have but for what is `given`, on the layer's device and in its precision."""
     if layer.weight is not None:
         new.to(layer.weight.device, layer.weight.dtype)
     theirs = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
     for key, value in [*new.named_parameters(), *new.named_buffers()]:
-        if key in theirs and value.shape == theirs[key].shape:
+        if key not in given and key in theirs and value.shape == theirs[key].shape:
             value.copy_(theirs[key])
     if layer.weight is not None:
         for key, parameter in new.named_parameters():

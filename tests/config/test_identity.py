@@ -19,6 +19,8 @@ BASE = compose_config([])
         *(
             "norm.eps=0.001",
             "norm=gn",
+            "norm.affine=none",
+            "norm.initial_weight=0.1",
             "protocol=workers",
             "protocol.norm_batch_size=64",
             "optimizer.weight_decay=0",

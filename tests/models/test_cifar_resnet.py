@@ -7,6 +7,7 @@ from torch import nn
 from bnrepro.config.errors import UsageError
 from bnrepro.models import MODELS, build_model, residual_blocks
 from bnrepro.models.cifar_resnet import IdentityShortcut
+from bnrepro.norms import NormLayers, find_factory
 
 
 def parameters(model: nn.Module) -> int:
@@ -75,6 +76,12 @@ def test_zero_init_last_zeroes_the_branch_ends_and_nothing_else(norm):
 
 def test_zero_init_last_passes_norms_without_a_weight():
     assert build_model("resnet8", norm="none", zero_init_last=True) is not None
+
+
+def test_zero_init_last_refuses_a_weight_that_would_stay_at_zero():
+    layers = NormLayers(find_factory("bn"), {"affine": "bias"})
+    with pytest.raises(UsageError, match=r"model\.zero_init_last=true: .*norm\.affine"):
+        build_model("resnet8", norm=layers, zero_init_last=True)
 
 
 def test_weights_are_drawn_by_fan_out():

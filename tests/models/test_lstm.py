@@ -7,6 +7,7 @@ from torch import nn
 
 from bnrepro.config.errors import UsageError
 from bnrepro.models import build_model
+from bnrepro.norms import NormLayers, find_factory
 from bnrepro.norms.batch_statistics import batch_statistics_layers
 
 HIDDEN, STEPS = 5, 4
@@ -118,6 +119,14 @@ def test_steps_beyond_the_last_layer_use_it():
     model = network("bn").eval()
     model.blank_steps = 3
     assert model(torch.randn(2, 1, 8, 8, dtype=torch.float64)).isfinite().all()
+
+
+@pytest.mark.parametrize("options", [{"affine": "weight"}, {"affine": "none"}, {"initial_weight": 0.3}])
+def test_a_weight_or_bias_of_ones_own_is_refused(options):
+    """Else the cell's own 0.1 would take the place of what was asked for."""
+    layers = NormLayers(find_factory("bn"), options)
+    with pytest.raises(UsageError, match=r"model=lstm: .* leave out norm\.affine and norm\.initial_weight"):
+        build_model("lstm", norm=layers, in_channels=1)
 
 
 def test_pieces_that_do_not_come_out_even_are_refused():

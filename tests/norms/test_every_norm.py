@@ -1,7 +1,7 @@
 """A user would lose a norm in some command: what every norm has to keep, whatever it computes."""
 
 import inspect
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
@@ -109,6 +109,10 @@ def test_every_option_has_a_range(name):
         hint = parameter.annotation
         if key in {"num_channels", *CONTEXT} or hint is bool:
             continue
+        if get_origin(hint) is Literal:
+            with pytest.raises(UsageError, match=rf"norm\.{key}=-1: choices: "):
+                build_norm(name, 8, **{key: "-1"})
+            continue
         assert any(isinstance(part, Range) for part in get_args(hint)), key
         with pytest.raises(UsageError, match=rf"norm\.{key}=-1: must be "):
             build_norm(name, 8, **{key: -1})
@@ -149,10 +153,13 @@ def test_every_buffer_that_training_changes_says_what_it_is(name):
     assert changed - scheduled == known
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_models_in_lockstep_train_as_they_would_alone(name):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*((name, {}) for name in EVERY), *(("bn", {"affine": part}) for part in ("none", "weight", "bias"))],
+)
+def test_models_in_lockstep_train_as_they_would_alone(name, options):
     """Under `vmap` over stacked parameters and buffers: gradients and running statistics, over four steps."""
-    models = [network(name, dtype=torch.float64) for _ in range(2)]
+    models = [network(name, dtype=torch.float64, **options) for _ in range(2)]
     for model in models:
         for parameter in model.parameters():
             parameter.data.add_(0.1 * torch.randn_like(parameter))

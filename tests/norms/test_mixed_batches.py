@@ -9,14 +9,14 @@ from bnrepro.norms.mixed_batches import MixedBatchNorm, averaging
 CHANNELS, IMAGES = 5, 6
 
 
-def layers(size):
+def layers(size, affine="weight_and_bias"):
     """`bn`, and the same with its normalization batch as data."""
-    layer = build_norm("bn", CHANNELS, norm_batch_size=size).double()
+    layer = build_norm("bn", CHANNELS, norm_batch_size=size, affine=affine).double()
     with torch.no_grad():
         layer.weight.normal_()
         layer.bias.normal_()
     (averages,) = averaging(IMAGES, [size], layer.weight)
-    other = build_norm("bn", CHANNELS, norm_batch_size=size).double()
+    other = build_norm("bn", CHANNELS, norm_batch_size=size, affine=affine).double()
     other.load_state_dict(layer.state_dict())
     return layer, MixedBatchNorm(other, averages, layer.weight.new_tensor(size))
 
@@ -25,9 +25,10 @@ def layers(size):
     ("size", "shape"),
     [(size, shape) for size in (1, 2, 3, 6) for shape in ((3, 4), (2,))] + [(2, ()), (3, ()), (6, ())],
 )
-def test_is_bn(size, shape):
+@pytest.mark.parametrize("affine", ["weight_and_bias", "weight", "none"])
+def test_is_bn(size, shape, affine):
     torch.manual_seed(size)
-    layer, mixed = layers(size)
+    layer, mixed = layers(size, affine)
     x = 100 + torch.randn(IMAGES, CHANNELS, *shape, dtype=torch.float64)
     weights = torch.randn_like(x)
     found = []
