@@ -6,12 +6,13 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from bnrepro.config.errors import StorageError, UsageError, one_line, shown
+from bnrepro.config.errors import StorageError, UsageError, not_allowed, one_line, shown
 
 FAILED, WRONG_USAGE = 1, 2
 CTRL_C = 130
@@ -20,6 +21,9 @@ READER_LEFT = 141
 
 ClickException: type[Any] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """Typer's own base of everything that its parser raises; its module has another name in every version."""
+
+
+ALLOW = "allow it (ls -ld shows who may what), or name another place"
 
 
 class ReaderLeft(Exception):
@@ -52,18 +56,27 @@ def run(app: Callable[..., Any], arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except (BrokenPipeError, ReaderLeft):
-        _write_nowhere()
-        return READER_LEFT
+        pass
+    except SystemExit as error:  # Rich's answer, in the middle of a page of help
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+    _write_nowhere()
+    return READER_LEFT
 
 
 def _called(app: Callable[..., Any], arguments: Sequence[str]) -> int:
     try:
         _check_text(arguments)
+        _check_place()
         code = app(arguments, prog_name="bnrepro", standalone_mode=False)
     except UsageError as error:
         return _say(str(error), WRONG_USAGE)
     except StorageError as error:
-        return _say(str(error), FAILED)
+        return _say(str(error), WRONG_USAGE if not_allowed(error.__cause__) else FAILED)
+    except OSError as error:  # of any file, wherever a command looks
+        if not not_allowed(error):
+            raise
+        return _say(one_line(f"{os.fsdecode(error.filename or '')}: {error.strerror}; {ALLOW}"), WRONG_USAGE)
     except Stopped as error:
         return _say(f"{error}; the same command continues", CTRL_C)
     except ClickException as error:
@@ -84,6 +97,14 @@ def _check_text(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if any(0xD800 <= ord(sign) <= 0xDFFF for sign in argument):
             raise UsageError(f"{shown(argument)}: is not text in {sys.getfilesystemencoding()}; rename it")
+
+
+def _check_place() -> None:
+    """Whatever is looked for or written lies there, unless its path is absolute; Hydra asks for it anyway."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current directory was removed; change to one that is there (cd)") from None
 
 
 def _usage(error: Any, arguments: Sequence[str]) -> str:

@@ -54,6 +54,11 @@ class Damaged(UsageError):
     """A file of ours that cannot be believed: its text is one line with the path and what is wrong there."""
 
 
+def with_remedy(error: Damaged, remedy: str) -> Damaged:
+    """The same with what to do. What only may not be read is not damaged: removing it would lose it."""
+    return Damaged(f"{error}; {'allow it' if not_allowed(error.__cause__) else remedy}")
+
+
 class StorageError(OSError):
     """A file that cannot be written: its text is one line with the path, the reason and what to do.
 
@@ -67,10 +72,15 @@ class StorageError(OSError):
         super().__init__(one_line(line))
 
 
+def not_allowed(error: BaseException | None) -> bool:
+    """Does the system refuse it because of rights, or of a file system that is only read?"""
+    return isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 def _remedy(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room; "
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if not_allowed(error):
         return "allow it; "
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "its directory is gone; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,16 @@ def groups(config_dir: Path | None = None) -> set[str]:
 
 
 def choices(group: str, config_dir: Path | None = None) -> list[str]:
-    """The choices of a config group, ours and the user's: its YAML files, but `_base` and the like."""
+    """The choices of a config group, ours and the user's: its YAML files, but `_base` and the like.
+
+    Raises `UsageError` where the group's folder may not be read: its choices would only seem not to be there.
+    """
     found: set[str] = set()
     for root in _roots(config_dir):
+        if (root / group).is_dir() and not os.access(root / group, os.R_OK | os.X_OK):
+            raise UsageError(
+                f"--config-dir {root}: its {group}/ cannot be read (Permission denied); allow it"
+            )
         paths = (path.relative_to(root / group) for path in (root / group).rglob("*.yaml"))
         found |= {path.with_suffix("").as_posix() for path in paths if not path.name.startswith("_")}
     return sorted(found)

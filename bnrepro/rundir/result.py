@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import Damaged
+from bnrepro.config.errors import Damaged, with_remedy
 from bnrepro.config.identity import config_hash
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
@@ -88,7 +88,7 @@ def read_result(directory: Path, expected: Mapping[str, Any]) -> dict[str, Any] 
     except FileNotFoundError:
         return None
     except Damaged as error:
-        raise Damaged(f"{error}; remove it to run again") from error
+        raise with_remedy(error, "remove it to run again") from error
     for key in ("config_hash", *IDENTITY):
         if key in expected and result[key] != expected[key]:
             what = "config" if key == "config_hash" else "run"
@@ -142,4 +142,7 @@ def write_result(directory: Path, result: dict[str, Any]) -> None:
 def failure(directory: Path, message: str) -> str:
     """What ended a failed run, and where the whole traceback is."""
     path = directory / ERROR
-    return f"{message} (traceback: {path})" if path.is_file() else message
+    try:
+        return f"{message} (traceback: {path})" if path.is_file() else message
+    except OSError:  # a directory that may not be looked into
+        return message

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import Damaged, UsageError
+from bnrepro.config.errors import Damaged, UsageError, with_remedy
 from bnrepro.config.identity import difference
 from bnrepro.config.schema import RunConfig
 from bnrepro.rundir import schema
@@ -75,7 +75,7 @@ def read_sweep(directory: Path) -> dict[str, Any]:
             f"{directory}: is not a sweep directory (no {SWEEP}); give the sweep's --out"
         ) from None
     except Damaged as error:
-        raise Damaged(f"{error}; remove it, and the sweep's own command writes it again") from error
+        raise with_remedy(error, "remove it, and the sweep's own command writes it again") from error
 
 
 def _check(path: Path, value: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import Damaged, StorageError, UsageError
+from bnrepro.config.errors import Damaged, StorageError, UsageError, printable
 from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.norms import find_factory, traits_of
@@ -78,7 +78,7 @@ def record_failure(
 
     A process that does not write prints its traceback: the others only see that it is gone.
     """
-    text = "".join(traceback.format_exception(error))
+    text = printable("".join(traceback.format_exception(error)), keep="\n")  # it repeats names of files
     record.open(environment, overrides)
     record.traceback(text)
     if os.environ.get(DEBUG) == "1" or not record.writes:

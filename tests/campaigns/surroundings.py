@@ -1,4 +1,4 @@
-"""Locales, places, terminals. By hand: python tests/campaigns/surroundings.py [MINUTES]
+"""Locales, places, terminals. By hand: python tests/campaigns/surroundings.py [MINUTES [SITUATION]...]
 
 In each situation a sweep of one cell is trained, shown and drawn, each command in a fresh process. Lost is a
 situation in which a command hangs, prints a traceback, or is refused where it should work; or in which the
@@ -15,14 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SECONDS = 180.0
 DIGITS = ("data.train_subset=128", "evaluation.precise_images=64", "epochs=1", "device=cpu")
 SWEEP = (*DIGITS, "--norms", "bn", "--batch-sizes", "16", "--seeds", "0", "--jobs", "1")
-PROGRAM = [sys.executable, "-c", "from bnrepro.cli import main; main()"]
+PROGRAM = [
+    sys.executable,
+    "-c",
+    "import sys; sys.path[:] = filter(None, sys.path); from bnrepro.cli import main; main()",
+]
+"""As the installed script: the folder where the user stands is not searched for ours."""
 MAY_DIFFER = ("_seconds", "_per_second", "memory_bytes")
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -117,7 +122,11 @@ SITUATIONS = {
     "64 open files": Situation(before=few_files, refused=None),
     "no standard input": Situation(before=lambda: os.close(0)),
     "the folder is gone": Situation(
-        prepare=folder("gone"), before=lambda: Path.cwd().rmdir(), cwd="{root}/gone", out="{root}/out"
+        prepare=folder("gone"),
+        before=lambda: Path.cwd().rmdir(),
+        cwd="{root}/gone",
+        out="{root}/out",
+        refused=True,
     ),
     "out with $, % and quotes": Situation(out="a $(touch x) %d 'b' \"c\"_^{d}"),
     "out with a line break": Situation(out="two\nlines"),
@@ -186,7 +195,7 @@ def fault(done: subprocess.CompletedProcess[bytes], refused: bool | None) -> str
     if done.returncode and not last.startswith(("bnrepro: ", "failed: ")):
         return f"ends with {done.returncode} without saying why: {last}"
     if not done.returncode and refused:
-        return "works, where nothing can be written"
+        return "works, where it cannot"
     return ""
 
 
@@ -205,11 +214,12 @@ def compared(
     return "good", stable
 
 
-def main(minutes: float) -> int:
+def main(minutes: float, names: Sequence[str] = ()) -> int:
     end = time.monotonic() + 60 * minutes
     expected: dict[str, object] = {}
     tried = survived = 0
-    for name, situation in SITUATIONS.items():
+    wanted = {name: SITUATIONS[name] for name in names or SITUATIONS}
+    for name, situation in wanted.items():
         if tried and time.monotonic() > end:
             break
         how, result = ending(situation, expected)
@@ -217,9 +227,9 @@ def main(minutes: float) -> int:
         tried, survived = tried + 1, survived + (how == "good")
         if how != "good":
             print(f"{name}: {how}", flush=True)
-    print(f"surroundings: {tried} of {len(SITUATIONS)} tried, {survived} survived, {tried - survived} lost")
+    print(f"surroundings: {tried} of {len(wanted)} tried, {survived} survived, {tried - survived} lost")
     return int(survived < tried)
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 30.0))
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 30.0, sys.argv[2:]))

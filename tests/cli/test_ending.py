@@ -42,10 +42,11 @@ def test_a_sweep_whose_reader_leaves_stops_with_141(tmp_path: Path) -> None:
     assert process.returncode == 141
 
 
-def test_help_for_a_reader_that_has_left_is_not_a_traceback() -> None:
+@pytest.mark.parametrize("arguments", [("show-config",), ("--help",), ("train", "--help"), ("--version",)])
+def test_a_reader_that_has_left_is_not_a_failure_nor_a_traceback(arguments: tuple[str, ...]) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
-    command = [sys.executable, "-m", "bnrepro", "show-config"]
+    command = [sys.executable, "-m", "bnrepro", *arguments]
     done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, text=True)
     os.close(theirs)
     assert (done.returncode, done.stderr) == (141, "")
@@ -98,3 +99,11 @@ def test_a_path_that_the_locale_cannot_read_is_refused_in_a_line() -> None:
 def test_a_run_in_an_ascii_locale(tmp_path: Path) -> None:
     done = program("train", *TINY, "--out", str(tmp_path / "run"), **ASCII)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_removed_current_directory_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = [sys.executable, "-c", "import os; os.rmdir(os.getcwd()); from bnrepro.cli import main; main()"]
+    done = subprocess.run([*command, "show-config"], cwd=tmp_path / "gone", capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "bnrepro: the current directory was removed; change to one that is there (cd)\n"
