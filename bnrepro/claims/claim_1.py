@@ -186,12 +186,13 @@ CLAIM = register(
     title="Batch norm keeps the inputs of inner layers the same",
     text=(
         "Training shifts the distribution of the inputs of inner layers, and batch normalization keeps it "
-        "the same, which is why it works (source, section 1). Two networks, batch 60, 440 steps: 3 × 100 "
-        "sigmoid units and 4 × 100 ReLU units (Xavier); rates 0.03, 0.1 and 0.3. Drift: how far the values "
-        "of a unit have moved since step 0, as the 1-Wasserstein distance over their standard deviation, "
-        "after the last step. The shift of the gradient: how much a layer's gradient changes because the "
-        "layers below it took their step. Noisy batch norm, the control, moves what batch norm gives in "
-        "every step, by a random scale U(1, 1.25) and shift U(−0.5, 0.5) of every unit."
+        "the same, which is why it works (source, section 1). Two networks, 3 × 100 sigmoid units and "
+        "4 × 100 ReLU units (Xavier), batch 60, 440 steps (digits: 1,320 images, CIFAR-10: 6,600), rates "
+        "0.03, 0.1 and 0.3. Drift: how far the values of a unit have moved since step 0, as the "
+        "1-Wasserstein distance over their standard deviation, after the last step. The shift of the "
+        "gradient: how much a layer's gradient changes because the layers below it took their step. Noisy "
+        "batch norm, the control, moves what batch norm gives in every step, by a random scale U(1, 1.25) "
+        "and shift U(−0.5, 0.5) of every unit."
     ),
     published=(
         "Ioffe & Szegedy 2015, §4.1 and Fig. 1: the quantiles of one unit stay where they are. Santurkar et "
@@ -207,6 +208,7 @@ CLAIM = register(
         "Both learn: every seed's error is below 20 % (CIFAR-10: 75 %). The first quarter and the rest are "
         "the two phases. The shift of the gradient is compared at the same step and layer, as a geometric "
         "mean.",
+        "With five seeds the difference of two errors of digits is known to half a point to a point.",
         "Noise that is drawn anew around the same place does not accumulate: measured from step 0, as the "
         "criterion of the part 'that is why it works' has it, it is little beside what 440 steps add up to "
         "without a norm. What the layer above has to follow is how far its inputs move in one step: that is "

@@ -24,17 +24,21 @@ SAME = 0.1
 
 def draw(tables: Tables) -> Figure:
     drawn = [partial(kind, tables[net.experiment], net) for kind in (_drift, _gradient_shift) for net in NETS]
-    return panels(drawn, f"Rate {RATE:g}; mean of {SEEDS} seeds")
+    return panels(drawn, f"Rate {RATE:g}; mean of {SEEDS} seeds. Gray: {SAME:g} sd, the bound of “the same”")
 
 
 def _drift(found: Found, net: Net, panel: Panel) -> None:
     """Of what enters the last activation, step by step; for batch norm also of what enters it."""
+    first = net == NETS[0]  # its legend is that of all panels
     for norm in NORMS:
-        panel.line(norm, *_mean_drift(found, norm, "activations"), label=reader_name(norm))
-    panel.line("bn", *_mean_drift(found, "bn", "norms"), label="What enters batch norm", linestyle="--")
+        label = reader_name(norm) if first else None
+        panel.line(norm, *_mean_drift(found, norm, "activations"), label=label)
+    label = "What enters batch norm" if first else None
+    panel.line("bn", *_mean_drift(found, "bn", "norms"), label=label, linestyle=":")
     panel.ax.axhline(SAME, color=GRAY, linewidth=0.8)
     panel.log_y()
-    panel.labels("training steps", f"{net.label}: drift of the last layer's\ninputs since step 0 (sd)")
+    panel.ax.set_title(net.label, fontsize=9)
+    panel.labels("training steps", "drift of the last activation's\ninputs since step 0 (sd)")
 
 
 def _mean_drift(found: Found, norm: str, place: str) -> tuple[list[int], list[float]]:
@@ -49,11 +53,10 @@ def _gradient_shift(found: Found, net: Net, panel: Panel) -> None:
     for norm in NORMS:
         style = norm_styles([norm])[norm]
         steps, means = _mean_shift(found, norm)
-        panel.line(norm, steps, means, label=reader_name(norm), marker=style.marker, markersize=3)
+        panel.line(norm, steps, means, marker=style.marker, markersize=3)
     panel.log_y()
-    panel.labels(
-        "training steps", f"{net.label}: relative change of a gradient\nby the step of the layers below"
-    )
+    panel.ax.set_title(net.label, fontsize=9)
+    panel.labels("training steps", "relative change of a gradient\nby the step of the layers below")
 
 
 def _mean_shift(found: Found, norm: str) -> tuple[Sequence[int], Sequence[float]]:

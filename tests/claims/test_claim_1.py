@@ -135,6 +135,15 @@ def test_rates_at_which_an_arm_fails_are_left_out():
     assert learning_rates(diverged, ("bn", "bn_noisy")) == list(RATES)
 
 
+def test_the_figure_has_drift_and_gradient_shift_of_both_networks():
+    values = {"bn": 0.2, "none": 1.0, "bn_noisy": 1.5}
+    axes = CLAIMS.find("1").draw({net.experiment: found({}, values, values) for net in NETS}).axes
+    assert [ax.get_title() for ax in axes] == 2 * [net.label for net in NETS]
+    assert [len(ax.lines) for ax in axes] == [5, 5, 3, 3]
+    assert [ax.get_legend() is not None for ax in axes] == [True, False, False, False]
+    assert axes[0].lines[0].get_ydata()[-1] == pytest.approx(0.2, rel=0.01)
+
+
 def test_every_part_is_judged_for_both_networks():
     errors = {"bn": 3.0, "none": 5.0, "bn_noisy": 3.2}
     drift = {"bn": 0.2, "none": 1.0, "bn_noisy": 1.5}

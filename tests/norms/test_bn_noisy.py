@@ -1,7 +1,10 @@
 """A user would lose the control of claim 1: inputs that move in every step, and nothing else that differs."""
 
+import json
+
 import pytest
 import torch
+from tiny_runs import tiny_run
 
 from bnrepro.config.errors import UsageError
 from bnrepro.norms import build_norm
@@ -92,6 +95,25 @@ def test_evaluation_has_the_expected_scale_and_no_shift():
     torch.testing.assert_close(noisy(x), 1.25 * bn(x))
     with using_batch_statistics(noisy), using_batch_statistics(bn):
         torch.testing.assert_close(noisy(x), 1.25 * bn(x))
+
+
+def test_a_network_that_hardly_learns_moves_with_it_in_every_step(tmp_path):
+    """A look that always drew the same would call it steady."""
+    asked = ("model=mlp", "optimizer.base_lr=1e-6", "probes=[moves]", "probe_steps=[0,3]")
+    for norm in ("bn", "bn_noisy"):
+        tiny_run(tmp_path / norm, f"norm={norm}", *asked)
+    moved = {
+        norm: [
+            layer["distance"]
+            for line in (tmp_path / norm / "probes.jsonl").read_text().splitlines()
+            for layer in json.loads(line)["moves"]["activations"].values()
+        ]
+        for norm in ("bn", "bn_noisy")
+    }
+    assert max(moved["bn"]) < 0.01
+    # step 0 is looked at with the noise that the first step has
+    assert max(moved["bn_noisy"][:3]) < 0.01
+    assert min(moved["bn_noisy"][3:]) > 0.1
 
 
 def test_torchs_state_dicts_load_and_its_own_brings_the_noise_back():

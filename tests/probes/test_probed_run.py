@@ -41,10 +41,14 @@ def test_every_layer_is_there_at_every_step(tmp_path):
     assert [event.step for event in board.Scalars("train/loss")] == [128], "not the probe batch's"
 
 
-@pytest.mark.parametrize("stop_at", [0, 1, 2, 3, 4, 7])
-def test_an_interrupted_run_measures_the_same(tmp_path, stop_at):
-    """Also between a step that is looked at and the one after it, which `shift` needs."""
-    config = tiny_config(*LOOKING)
+@pytest.mark.parametrize(
+    ("stop_at", "norm"), [*((step, "bn") for step in (0, 1, 2, 3, 4, 7)), (3, "bn_noisy"), (4, "bn_noisy")]
+)
+def test_an_interrupted_run_measures_the_same(tmp_path, stop_at, norm):
+    """Also between a step that is looked at and the one after it, which `shift` needs, and with a norm that
+    is another one in every step.
+    """
+    config = tiny_config(*LOOKING, f"norm={norm}")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run(config, whole)
     stop = StopFlag()
