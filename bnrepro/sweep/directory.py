@@ -109,11 +109,11 @@ def _merged(directory: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[s
     """The new sweep with the old one's further cells: axes may grow or shrink, nothing else may change."""
     _refuse_other_axis(directory, old, new)
     known = old.get("norm_options", {})
-    both = [norm for norm in new["norms"] if norm in known]
-    changed = difference(
-        {**old["base"], "norm": {norm: known[norm] for norm in both}},
-        {**new["base"], "norm": {norm: new["norm_options"][norm] for norm in both}},
-    )
+    changed = difference({**old["base"], "norm": {}}, {**new["base"], "norm": {}})
+    for norm in (norm for norm in new["norms"] if norm in known):
+        # under the name that a run's config gives them, for those that older ones do not have
+        before, after = ({"norm": {"options": each[norm]}} for each in (known, new["norm_options"]))
+        changed += [text.replace("norm.options", f"norm.{norm}", 1) for text in difference(before, after)]
     if changed:
         raise UsageError(
             f"{directory}: holds a sweep of another config ({'; '.join(changed)}); choose another --out, "

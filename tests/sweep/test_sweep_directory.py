@@ -41,6 +41,18 @@ def test_a_changed_option_of_a_norm_is_refused(tmp_path):
         write_sweep(tmp_path, sweep("norm.momentum=0.5"))
 
 
+def test_a_norms_option_that_came_later_is_no_change(tmp_path):
+    """Else a sweep could not go on after an update that only adds an option."""
+    older = sweep()
+    for option in ("affine", "initial_weight"):
+        del older["norm_options"]["bn"][option]
+    write_sweep(tmp_path, older)
+    write_sweep(tmp_path, sweep(seeds=(1,)))
+    assert ids(tmp_path) == ["bn-b4-s1", "bn-b4-s0"]
+    with pytest.raises(UsageError, match=r"norm\.bn\.initial_weight: None -> 0\.5"):
+        write_sweep(tmp_path, sweep("norm.initial_weight=0.5", seeds=(0, 1)))
+
+
 def test_what_cannot_change_a_number_is_accepted(tmp_path):
     write_sweep(tmp_path, sweep())
     write_sweep(tmp_path, sweep("tensorboard=false", "launcher.jobs=3", "data.cache_dir=/elsewhere"))
