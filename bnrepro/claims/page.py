@@ -88,11 +88,11 @@ def _commit(environment: Mapping[str, Any]) -> str:
 
 
 def table(entries: Iterable[Entry]) -> str:
-    """A line per claim, as Markdown: what the README shows."""
+    """A line per claim, as Markdown: what the README shows. Of its numbers the first."""
     lines = ["| claim | verdict | what was found |", "|---|---|---|"]
     for entry in entries:
         first = entry["parts"][0]
-        found = f"{first['name']}: {first['found']}"
+        found = f"{first['name']}: {first['found'].split(';')[0]}"
         lines.append(f"| {entry['id']} {entry['title']} | **{entry['verdict']}** | {found} |")
     return "\n".join(lines)
 
