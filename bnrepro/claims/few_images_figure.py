@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnrepro.analysis.style import norm_styles
+from bnrepro.analysis.style import GRAY, norm_styles
 from bnrepro.claims.claim import Tables
 from bnrepro.claims.few_images import DROPOUT, GROUPS, LOSS, RATES, SEEDS, at_loss, best_rates
 from bnrepro.claims.figures import Panel, panels, reader_name
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WITHOUT_NOISE = "Batch norm without noise"
+LOSSES = (0.1, 0.01, 0.001)
+FIRST_LOSS = 0.3
+"""Before that, all arms are still learning the same."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,13 @@ def _on_the_way(tables: Tables, rate: Number, panel: Panel) -> None:
         finite = [errors for errors in steps if all(each["train"]["loss"] is not None for each in errors)]
         loss = [float(np.mean([each["train"]["loss"] for each in errors])) for errors in finite]
         error = [float(np.mean([each["test"]["error"] for each in errors])) for errors in finite]
-        panel.line(norm, loss, error, label=label, **shape)
-    panel.ax.axvline(LOSS, color="#555555", linewidth=0.8)
+        drawn = [(x, y) for x, y in zip(loss, error, strict=True) if x <= FIRST_LOSS]
+        panel.line(norm, [x for x, _ in drawn], [y for _, y in drawn], label=label, **shape)
+    panel.ax.axvline(LOSS, ymax=0.78, color=GRAY, linewidth=0.8)  # up to the legend
     panel.ax.set_xscale("log")
-    panel.ax.invert_xaxis()
-    panel.ax.set_xlim(left=1)
-    panel.ax.set_ylim(3, 15)
+    panel.ax.minorticks_off()
+    panel.ax.set_xticks(LOSSES, labels=[f"{loss:g}" for loss in LOSSES])
+    panel.ax.set_xlim(FIRST_LOSS, LOSSES[-1] / 2)  # training goes to the right
     panel.labels(f"training loss, rate {rate:g}", "test error (%)")
 
 
@@ -84,8 +88,8 @@ def _arms(tables: Tables, rate: Number, panel: Panel) -> None:
         if len(reached) == SEEDS:
             _point(panel, reached, y + 0.14, color=color, marker="o")
         _point(panel, last, y - 0.14, color=color, marker="o", markerfacecolor="white")
-    panel.ax.plot([], [], "o", color="#555555", label=f"at training loss {LOSS:g}")
-    panel.ax.plot([], [], "o", color="#555555", markerfacecolor="white", label="after 300 steps")
+    panel.ax.plot([], [], "o", color=GRAY, label=f"at training loss {LOSS:g}")
+    panel.ax.plot([], [], "o", color=GRAY, markerfacecolor="white", label="after the last step")
     panel.ax.set_yticks(range(len(arms)), labels=[arm.label for arm in arms])
     panel.labels(f"test error (%), rate {rate:g}", "")
 
