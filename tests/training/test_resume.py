@@ -64,6 +64,18 @@ def test_a_run_in_pieces_equals_a_run_in_one_go(tmp_path, monkeypatch, norm):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("norm", ["bn_frozen", "bn_noisy", "brn", "mabn"])
+def test_a_run_that_is_stopped_before_an_evaluation_evaluates_alike(tmp_path, norm):
+    """What a norm has of its last step's number, as the bounds of batch renormalization, is there again."""
+    overrides = (*SHORT, f"norm={norm}")
+    tiny_run(tmp_path / "whole", *overrides)
+    last = StopAfter(2)  # a report per epoch, after its last step
+    with pytest.raises(Interrupted):
+        tiny_run(tmp_path / "stopped", *overrides, stop=last.flag, report=last)
+    tiny_run(tmp_path / "stopped", *overrides)
+    assert record(tmp_path / "stopped") == record(tmp_path / "whole")
+
+
 def test_a_killed_run_equals_one_in_one_go(tmp_path):
     """SIGKILL at a random moment, twice; then the same command to the end, in another process."""
     tiny_run(tmp_path / "whole", *LONG)
