@@ -19,7 +19,7 @@ DEEPEST = 8
 DEPTHS = (2, 4, DEEPEST)
 ACTIVATIONS = ("sigmoid", "tanh")
 INITS = {"xavier": "Xavier", "unit": "N(0, 1)"}
-LOOKS = ("probes=[gradients,inputs]", "probe_steps=[0]")
+LOOKS = ("probes=[gradients,inputs]", "probe_steps=[0,300]")
 SMALLEST = 1e-38
 """Below it a float32 is 0, whose logarithm would be no number."""
 
@@ -79,6 +79,8 @@ class Measured:
     """log10 of the first over the last hidden layer's weight gradient, before training."""
     saturated: Interval
     """Percent of the hidden units' values where the activation is flat, before training."""
+    saturated_after: Interval
+    """The same after training, of the runs that did not diverge."""
     error: Interval
     """Percent, after training at the network's best rate."""
 
@@ -123,18 +125,20 @@ def measured(tables: Tables) -> dict[Network, Measured]:
     return {network: _measured(tables[network.name], network.norm) for network in NETWORKS}
 
 
-def first_looks(found: Found, norm: str) -> list[Mapping[str, Any]]:
-    """The line of probes.jsonl from before training, of every seed."""
+def looks(found: Found, norm: str) -> list[list[dict[str, Any]]]:
+    """The lines of probes.jsonl, from before and after training, of every seed."""
     (rate,) = found.experiment.values
-    return [found.probes(norm, rate, seed)[0] for seed in found.seeds()]
+    return [found.probes(norm, rate, seed) for seed in found.seeds()]
 
 
 def _measured(found: Found, norm: str) -> Measured:
     (rate,) = found.experiment.values
-    looks = first_looks(found, norm)
+    runs = looks(found, norm)
+    after = [saturated(lines[1]) for lines in runs if lines[1:]]
     return Measured(
-        ratio=of_mean([gradient_ratio(line) for line in looks]),
-        saturated=of_mean([saturated(line) for line in looks]),
+        ratio=of_mean([gradient_ratio(lines[0]) for lines in runs]),
+        saturated=of_mean([saturated(lines[0]) for lines in runs]),
+        saturated_after=of_mean(after or [math.nan]),
         error=of_mean(list(found.errors(norm, rate).values())),
     )
 
@@ -152,6 +156,6 @@ def gradient_ratio(line: Mapping[str, Any]) -> float:
 
 
 def saturated(line: Mapping[str, Any]) -> float:
-    """Percent of the values that enter the activations, the mean over the layers."""
+    """Percent of what enters the activations, the mean over the layers; nan where one is not finite."""
     shares = [each["saturated"] for each in line["inputs"]["activations"].values()]
-    return 100 * sum(shares) / len(shares)
+    return math.nan if None in shares else 100 * sum(shares) / len(shares)

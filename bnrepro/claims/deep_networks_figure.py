@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from matplotlib.ticker import LogLocator
+
 from bnrepro.analysis.style import GRAY, norm_styles
 from bnrepro.claims.affine_arms import AFFINE, ARMS, BIAS, FIXED, LINEAR, NO_AFFINE, WEIGHT, errors, fixed
 from bnrepro.claims.claim import Tables
@@ -12,8 +14,8 @@ from bnrepro.claims.deep_networks import (
     DEEP,
     NETWORKS,
     Network,
-    first_looks,
     hidden_gradients,
+    looks,
     measured,
 )
 from bnrepro.claims.figures import Panel, panels, reader_name
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
 MARKERS = {"sigmoid, Xavier": "o", "sigmoid, N(0, 1)": "s", "tanh, Xavier": "^", "tanh, N(0, 1)": "D"}
 ARM_LABELS = {
-    LINEAR: "linear network, BN",
-    **{fixed(weight): f"γ fixed at {weight:g}, no β" for weight in FIXED},
-    NO_AFFINE: "no affine map (γ = 1, β = 0)",
+    LINEAR: "linear network",
+    **{fixed(weight): f"fixed γ = {weight:g}" for weight in FIXED},
+    NO_AFFINE: "no affine map (γ = 1)",
     BIAS: "β only",
     WEIGHT: "γ only",
     AFFINE: "γ and β",
@@ -43,12 +45,13 @@ def draw(tables: Tables) -> Figure:
 def _gradients(tables: Tables, panel: Panel) -> None:
     for bare in DEEP:
         for network in (bare, bare.with_norm("bn")):
-            looks = [hidden_gradients(line) for line in first_looks(tables[network.name], network.norm)]
-            means = [sum(layer) / len(layer) for layer in zip(*looks, strict=True)]
+            runs = looks(tables[network.name], network.norm)
+            before = [hidden_gradients(lines[0]) for lines in runs]
+            means = [sum(layer) / len(layer) for layer in zip(*before, strict=True)]
             relative = [10 ** (mean - means[-1]) for mean in means]
             panel.line(network.norm, range(1, len(means) + 1), relative, marker=MARKERS[bare.kind])
-    _legend(panel)
-    panel.ax.set_yscale("log")
+    panel.log_y()
+    panel.ax.yaxis.set_major_locator(LogLocator())
     panel.labels("hidden layer", "weight gradient / that of the last hidden layer")
 
 
@@ -66,9 +69,10 @@ def _saturation(tables: Tables, panel: Panel) -> None:
             linewidth=1.1,
             alpha=0.8,
         )
+    _legend(panel)
     panel.ax.set_ylim(0, 100)
     panel.ax.set_xlim(-3, 100)
-    panel.labels("saturated hidden units (%); larger marks: deeper", "test error (%)")
+    panel.labels("saturated hidden units (%); the larger, the deeper", "test error (%)")
 
 
 def _arms(tables: Tables, panel: Panel) -> None:

@@ -1,5 +1,7 @@
 """Saturation would be blamed, batch norm praised or γ and β called needed where the numbers say otherwise."""
 
+import math
+
 import pytest
 
 from bnrepro.claims import CLAIMS
@@ -19,7 +21,8 @@ def around(mean: float, half: float = 0.1) -> Interval:
 
 
 def network(ratio=0.0, saturated=5.0, error=5.0, half=0.1) -> Measured:
-    return Measured(around(ratio, half), around(saturated, half), around(error, half))
+    share = around(saturated, half)
+    return Measured(around(ratio, half), share, share, around(error, half))
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,8 @@ def test_a_ratio_is_that_of_the_hidden_layers():
     assert saturated(line) == pytest.approx(40)
     line["gradients"]["hidden.0.linear"]["weight"] = 0.0
     assert gradient_ratio(line) == pytest.approx(-36)
+    line["inputs"]["activations"]["hidden.0.act"]["saturated"] = None  # what a diverging run has
+    assert math.isnan(saturated(line))
 
 
 def test_nothing_is_judged_on_the_seeds_that_rates_are_chosen_on():
