@@ -44,7 +44,7 @@ def draw(tables: Tables) -> Figure:
 
 def _gradients(tables: Tables, panel: Panel) -> None:
     for bare in DEEP:
-        for network in (bare, bare.with_norm("bn")):
+        for network in (bare.with_norm("bn"), bare):
             runs = looks(tables[network.name], network.norm)
             before = [hidden_gradients(lines[0]) for lines in runs]
             means = [sum(layer) / len(layer) for layer in zip(*before, strict=True)]

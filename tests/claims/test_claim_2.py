@@ -1,13 +1,15 @@
 """Saturation would be blamed, batch norm praised or γ and β called needed where the numbers say otherwise."""
 
+import json
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from bnrepro.claims import CLAIMS
 from bnrepro.claims.affine_arms import AFFINE, ARMS, LINEAR, NO_AFFINE
 from bnrepro.claims.claim_2 import affine_needed, because_of_saturation, vanish_and_cure
-from bnrepro.claims.deep_networks import NETWORKS, Measured, Network, gradient_ratio, saturated
+from bnrepro.claims.deep_networks import DEEPEST, NETWORKS, Measured, Network, gradient_ratio, saturated
 from bnrepro.claims.experiment import SEARCH_SEEDS
 from bnrepro.claims.intervals import Interval
 from bnrepro.claims.verdict import CONTRADICTED, SUPPORTED, UNDECIDED
@@ -115,3 +117,32 @@ def test_nothing_is_judged_on_the_seeds_that_rates_are_chosen_on():
     assert len(judging) == len(NETWORKS) + len(ARMS)
     names = [one.name for one in (*search, *judging)]
     assert len(set(names)) == len(names)
+
+
+def found(error: float, saturated: float, gradients: tuple[float, ...]) -> SimpleNamespace:
+    line = {
+        "gradients": {f"hidden.{i}.linear": {"weight": norm} for i, norm in enumerate(gradients)},
+        "inputs": {
+            "activations": {f"hidden.{i}.act": {"saturated": saturated} for i in range(len(gradients))}
+        },
+    }
+    return SimpleNamespace(
+        experiment=SimpleNamespace(values=(0.1,)),
+        seeds=lambda: list(SEEDS),
+        errors=lambda norm, rate: errors(error, 1),
+        probes=lambda norm, rate, seed: [line] if seed == SEEDS[0] else [line, line],  # one diverges
+    )
+
+
+def test_all_parts_are_judged_and_drawn():
+    tables = {f"affine_{arm}": found(8.0 if arm != AFFINE else 4.0, 0, ()) for arm in ARMS}
+    for one in NETWORKS:
+        bad = one.norm == "none" and one.depth == DEEPEST
+        tables[one.name] = found(*((90.0, 0.5, (1e-4, 0.1, 1.0)) if bad else (5.0, 0.001, (1.0, 1.1, 1.0))))
+    parts = CLAIMS.find("2").judge(tables)
+    assert [part.verdict for part in parts] == [SUPPORTED] * 7
+    assert "sigmoid, Xavier" in parts[0].name
+    figure = CLAIMS.find("2").draw(tables)
+    labels = [text.get_text() for text in figure.axes[2].get_yticklabels()]
+    assert len(labels) == len(set(labels)) == len(ARMS)
+    json.dumps([part.numbers for part in parts], allow_nan=False)
