@@ -6,10 +6,13 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnrepro.analysis import load_table
+from bnrepro.analysis.kept import TABLE
 from bnrepro.analysis.style import GRAY, norm_styles
 from bnrepro.claims.claim import Tables, register
 from bnrepro.claims.experiment import Experiment
@@ -28,6 +31,7 @@ REFERENCE = 32
 TRAINED = tuple(size for size in SIZES if size > 1)
 SHARED = 64
 """Where the norms that see no batch were trained: at the SGD batch."""
+KEPT = Path("results") / "cifar10_quick"
 SLOPE, TOLERANCE = -0.5, 0.1
 
 
@@ -81,7 +85,22 @@ def judge(tables: Tables) -> Sequence[Part]:
         ),
         within("noise falls as n^-½: slope over networks, each trained with its n", slopes(scatter), *bounds),
         within("the same in one network, trained with 32", slopes(in_one), *bounds),
+        *on_cifar10(KEPT),
     ]
+
+
+def on_cifar10(folder: Path) -> Sequence[Part]:
+    """The first part on CIFAR-10, where the repository's folder of that sweep is."""
+    if not (folder / TABLE).exists():
+        return []
+    table = load_table(folder).query("norm == 'bn' and status != 'failed'")
+    errors = {
+        size: rows.set_index("seed")["error_running"].to_dict() for size, rows in table.groupby("batch_size")
+    }
+    if not {2, REFERENCE} <= errors.keys():
+        return []
+    difference = of_difference(errors[2], errors[REFERENCE])
+    return [above(f"worse at 2 than at 32, CIFAR-10 (`{folder}`)", difference, 5.0, " points")]
 
 
 def draw(tables: Tables) -> Figure:
@@ -133,7 +152,7 @@ CLAIM = register(
     judge=judge,
     draw=draw,
     notes=(
-        "The same with CIFAR-10 is in `results/cifar10_quick/`.",
+        "Where the folder `results/cifar10_quick/` is, the first part is judged on its runs too.",
         "Networks that were trained with other n are other networks: their activations differ, and with them "
         "the scatter. The last part, added later, looks at one network with groups of every n, under running "
         "statistics: a batch's own tie its images to each other, and the means behind them scatter less.",

@@ -1,6 +1,8 @@
 """A verdict would be given for numbers that do not support it."""
 
+import csv
 import math
+from pathlib import Path
 
 import pytest
 from made_up import JUDGING, MadeUp
@@ -165,6 +167,8 @@ def test_correlations_and_relative_differences_are_judged_by_their_bounds(looked
 def sizes(monkeypatch):
     """The tables of 6.1: what batch norm gets at 2, how the scatter falls, and what becomes of 1."""
 
+    monkeypatch.setattr(claim_6_1, "KEPT", Path("nowhere"))
+
     def put(at_2: float, power: float, alone: str, wobble: float = 1.0) -> dict[str, MadeUp]:
         (experiment,) = claim_6_1.experiments({})
         in_one = {n: n**power for n in claim_6_1.TRAINED}
@@ -190,3 +194,22 @@ def test_small_batches_are_bad_where_every_part_says_so(sizes):
 def test_small_batches_are_not_bad_where_no_part_says_so(sizes):
     parts = claim_6_1.judge(sizes(at_2=6.0, power=-0.2, alone="completed"))
     assert verdicts(parts) == [CONTRADICTED, UNDECIDED, CONTRADICTED, CONTRADICTED, CONTRADICTED]
+
+
+def test_cifar10_is_judged_from_the_folder_that_is_committed():
+    folder = Path(__file__).parents[2] / "results" / "cifar10_quick"
+    (part,) = claim_6_1.on_cifar10(folder)
+    assert part.numbers["n"] >= 3
+    assert part.numbers["mean"] == pytest.approx(of_cell(folder, 2) - of_cell(folder, 32))
+    assert claim_6_1.on_cifar10(Path("nowhere")) == []
+
+
+def of_cell(folder: Path, size: int) -> float:
+    """The mean in summary.csv."""
+    with (folder / "summary.csv").open() as file:
+        rows = csv.DictReader(file)
+        return next(float(row["mean"]) for row in rows if is_cell(row, size))
+
+
+def is_cell(row: dict[str, str], size: int) -> bool:
+    return (row["norm"], row["batch_size"], row["statistics"]) == ("bn", str(size), "running")
