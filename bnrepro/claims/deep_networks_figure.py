@@ -43,13 +43,11 @@ def draw(tables: Tables) -> Figure:
 
 
 def _gradients(tables: Tables, panel: Panel) -> None:
-    for bare in DEEP:
-        for network in (bare.with_norm("bn"), bare):
-            runs = looks(tables[network.name], network.norm)
-            before = [hidden_gradients(lines[0]) for lines in runs]
-            means = [sum(layer) / len(layer) for layer in zip(*before, strict=True)]
-            relative = [10 ** (mean - means[-1]) for mean in means]
-            panel.line(network.norm, range(1, len(means) + 1), relative, marker=MARKERS[bare.kind])
+    for network in [*(bare.with_norm("bn") for bare in DEEP), *DEEP]:
+        before = [hidden_gradients(lines[0]) for lines in looks(tables[network.name], network.norm)]
+        means = [sum(layer) / len(layer) for layer in zip(*before, strict=True)]
+        relative = [10 ** (mean - means[-1]) for mean in means]
+        panel.line(network.norm, range(1, len(means) + 1), relative, marker=MARKERS[network.kind])
     panel.log_y()
     panel.ax.yaxis.set_major_locator(LogLocator())
     panel.labels("hidden layer", "weight gradient / that of the last hidden layer")
