@@ -13,7 +13,8 @@ from bnrepro.norms.batch_statistics import buffers_of_kind
 from bnrepro.sweep.axis import Number
 
 NORMS = ("bn", "none", "ln")
-RATES = (0.005, 0.015, 0.045)
+RATES = {8: (0.005, 0.015, 0.045, 0.135), 16: (0.005, 0.015, 0.045, 0.135), 64: (0.005, 0.015, 0.045)}
+"""Time steps -> the rates of the search."""
 SEEDS = {8: 5, 16: 5, 64: 3}
 """Time steps -> judging seeds."""
 SLOW = 64
@@ -42,7 +43,7 @@ def rates(tables: Tables) -> Sequence[Experiment]:
     """Every rate for every length, on the seeds of the search."""
     return [
         Experiment(
-            *(f"lstm_{steps}_rates", "claims/lstm", NORMS, RATES),
+            *(f"lstm_{steps}_rates", "claims/lstm", NORMS, RATES[steps]),
             seeds=0,
             key="optimizer.base_lr",
             overrides=(f"model.steps={steps}",),

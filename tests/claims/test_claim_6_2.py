@@ -56,17 +56,28 @@ def made_up(steps: int, pooled: float) -> dict[str, SimpleNamespace]:
     }
 
 
+def blank(monkeypatch, bn: tuple[float, ...]) -> None:
+    """A blank step costs the bare network 10 points, batch norm `bn[1]`."""
+
+    def costs(tables, steps, way):
+        cost, wide = (bn, 5.0) if way == "per step, precise" else ((0, 10, 10, 10), 1.0)
+        return {seed: [points + wide * WOBBLE[seed - 100] for points in cost] for seed in SEEDS}
+
+    monkeypatch.setattr(recurrent, "blank_step_costs", costs)
+
+
 @pytest.fixture
 def counted(monkeypatch):
     """Networks are not looked at."""
     floats = lambda tables, steps, arm: (576 * (1 if arm == "shared" else steps), 5000)  # noqa: E731
     monkeypatch.setattr(recurrent, "statistics_floats", floats)
+    blank(monkeypatch, (0, 70, 20, 30))
 
 
 @pytest.mark.parametrize(("pooled", "verdict"), [(40.0, SUPPORTED), (3.0, CONTRADICTED), (4.0, UNDECIDED)])
 def test_sharing_is_judged_at_16_steps(pooled, verdict, counted):
     parts = CLAIMS.find("6.2").judge(made_up(8, 90.0) | made_up(16, pooled))
-    assert [part.verdict for part in parts] == [CONTRADICTED, verdict, SUPPORTED]
+    assert [part.verdict for part in parts] == [CONTRADICTED, verdict, SUPPORTED, SUPPORTED]
 
 
 @pytest.mark.parametrize(
@@ -74,15 +85,9 @@ def test_sharing_is_judged_at_16_steps(pooled, verdict, counted):
     [((0, 30, 40, 50), SUPPORTED), ((0, 11, 40, 50), CONTRADICTED), ((0, 15, 40, 50), UNDECIDED)],
 )
 def test_length_is_judged_where_the_slow_experiment_was_run(bn, verdict, counted, monkeypatch):
-    """A blank step costs the bare network 10 points."""
-
-    def costs(tables, steps, way):
-        cost, wide = (bn, 5.0) if way == "per step, precise" else ((0, 10, 10, 10), 1.0)
-        return {seed: [points + wide * WOBBLE[seed - 100] for points in cost] for seed in SEEDS}
-
-    monkeypatch.setattr(recurrent, "blank_step_costs", costs)
+    blank(monkeypatch, bn)
     parts = CLAIMS.find("6.2").judge(made_up(8, 90.0) | made_up(16, 90.0) | made_up(64, 90.0))
-    assert parts[-1].name.startswith("length")
+    assert "in front of 64" in parts[-1].name
     assert parts[-1].verdict == verdict
 
 
