@@ -1,7 +1,4 @@
-"""Effects: differences of two cells' means, each with an interval and a p-value.
-
-Imports scipy.special only: `scipy.stats` takes a second to import, and needs nothing else for these formulas.
-"""
+"""Effects: differences of two cells' means, each with an interval and a p-value."""
 
 from __future__ import annotations
 
@@ -10,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit
 
+from bnrepro.analysis.student import quantile, two_sided_p
 from bnrepro.analysis.summary import CONFIDENCE
 from bnrepro.analysis.x_axis import BATCH_SIZE
 
@@ -53,8 +50,8 @@ def welch(
     )
     error = np.where(spread, np.sqrt(safe), np.nan)
     difference = mean - mean2
-    half = stdtrit(degrees, (1 + CONFIDENCE) / 2) * error
-    p = 2 * stdtr(degrees, -np.abs(difference / error))
+    half = quantile(degrees, (1 + CONFIDENCE) / 2) * error
+    p = two_sided_p(degrees, difference / error)
     return Welch(difference, difference - half, difference + half, p)
 
 

@@ -21,14 +21,12 @@ from bnrepro.analysis.reference import REFERENCES, Reference
 from bnrepro.analysis.results import Results, load_results
 from bnrepro.analysis.series import select_series
 from bnrepro.analysis.style import FORMATS, LOOKS, render
-from bnrepro.analysis.tensorboard_view import show_images
 from bnrepro.analysis.text import TextTable, effect_table, latex, markdown, plain
 from bnrepro.analysis.x_axis import BATCH_SIZE
 from bnrepro.config.errors import StorageError, UsageError, check_choice
 from bnrepro.config.validate import STATISTICS
 from bnrepro.rundir.boards import sweep_board
 from bnrepro.rundir.files import make_directory, write_bytes
-from bnrepro.rundir.tensorboard import EXPERIMENT, write_experiment
 from bnrepro.sweep.directory import SWEEP
 
 NO_REFERENCE = "none"
@@ -210,6 +208,9 @@ def _write(files: Mapping[str, bytes], target: Path) -> list[Path]:
 
 def _show(results: Results, choice: Choice, options: Options, notes: list[str]) -> list[Path]:
     """Put the figure into the sweep's TensorBoard, as large as it shows images; the curves are there."""
+    from bnrepro.analysis.tensorboard_view import show_images
+    from bnrepro.rundir.tensorboard import EXPERIMENT, write_experiment
+
     view = sweep_board(results.sweeps[0].path)
     figure, _ = draw_results(results, choice, replace(options, style="paper", size=CARD, caption=False))
     try:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit  # scipy.stats.t.ppf, without the second that importing scipy.stats takes
 
+from bnrepro.analysis.student import quantile
 from bnrepro.analysis.table import ERROR_COLUMNS
 from bnrepro.config.validate import STATISTICS
 
@@ -58,7 +58,7 @@ def _half_width(n: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """Half of the t-interval's width; NaN below two values."""
     enough = n >= 2
     degrees = np.where(enough, n - 1, 1)
-    t = stdtrit(degrees, (1 + CONFIDENCE) / 2)
+    t = quantile(degrees, (1 + CONFIDENCE) / 2)
     return np.where(enough, t * sd / np.sqrt(degrees + 1), np.nan)
 
 

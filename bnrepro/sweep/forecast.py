@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -18,9 +18,10 @@ from bnrepro.sweep.lockstep import in_groups
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.training.process.device import prepare_device, wait_for
 from bnrepro.training.session import Session, build_network, norm_layers
-from bnrepro.training.speed.estimate import estimate
-from bnrepro.training.speed.timing import standstill_sessions, timer
+from bnrepro.training.speed.estimate import Estimate, estimate
+from bnrepro.training.speed.timing import standstill_sessions, time_training, timer
 from bnrepro.training.step.accumulation import part_size
+from bnrepro.training.step.replayed import ReplayedStep
 
 TIMED_SECONDS = 0.8
 """Of steps, of one kind of cell, after a warm-up."""
@@ -29,10 +30,14 @@ ALL_SECONDS = 2.0
 LEAST_SECONDS = 0.05
 WARM_UP = 0.25
 """Of the timed seconds."""
+MANY_STEPS = 50
+"""Among so many the first ones, which are slower, do not matter."""
 LONG_SECONDS = 10.0
 """Of steps that take so long the first ones are as good as any."""
 FEW_IMAGES = 32
 """Of a batch of streamed images that is timed on a CPU, in training if the protocol's workers allow it."""
+LEAST_SHARE = 0.4
+"""Of a plain step's time, what a recorded step takes at least (measured: 0.55 to 0.85, ResNet-8)."""
 MOST_TEST_IMAGES = 1000
 FORWARD_SPEED = 3
 """Forward alone, against a training step: as many images take as long as the timed steps."""
@@ -67,11 +72,12 @@ def forecast(
     for group in in_groups(plan.cells, lockstep):
         kinds[_kind(group)].append(group)
     found: dict[str, Forecast] = {}
+    known = Known()
     for number, (kind, groups) in enumerate(kinds.items(), 1):
         start = time.monotonic()
         try:
             own = load_data(groups[0][0].config.data) if plan.axis.changes_data else dataset
-            cost = _timed(max(groups, key=len), own, timed_seconds(len(kinds)))
+            cost = _timed(max(groups, key=len), own, timed_seconds(len(kinds)), known)
         except UsageError:
             raise
         except (ValueError, RuntimeError) as error:
@@ -101,24 +107,75 @@ def wall_seconds(groups: Iterable[float], jobs: int) -> float:
     return max(workers)
 
 
-def _timed(group: Sequence[Cell], dataset: Dataset, at_least: float) -> Forecast:
+@dataclass
+class Known:
+    """What kinds of cells with the same network share: each is found once."""
+
+    counted: dict[str, Estimate] = field(default_factory=dict)
+    saved_seconds: dict[str, float] = field(default_factory=dict)
+    """What a CPU's recorded step takes less than a plain one, whatever the batch: the same calls of Python.
+    Recording takes as long as hundreds of steps."""
+
+
+def _timed(group: Sequence[Cell], dataset: Dataset, at_least: float, known: Known) -> Forecast:
     cell = group[0]
     config, device = cell.config, prepare_device(cell.config)
-    sessions = standstill_sessions([_lighter(each.config, device) for each in group], dataset, device)
-    session, train = sessions[0], timer(sessions)
-    timed, seconds = train(WARM_UP * at_least)
-    if seconds < LONG_SECONDS:
-        timed, seconds = train(at_least)
+    lighter = [_lighter(each.config, device) for each in group]
+    session, timed, seconds = _time_steps(lighter, dataset, device, at_least, known.saved_seconds)
     few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
     per_image, shape = _time_evaluation(session, few)
     images = part_size(session.trainer.model, config.micro_batch_size, cell.sizes.step_images)
-    counted = estimate(lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images)
+    # what a GPU keeps for backward depends on the groups, what is computed does not
+    network = f"{_network(config)} {cell.sizes if device.type == 'cuda' else ''}"
+    if network not in known.counted:
+        known.counted[network] = estimate(
+            lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images
+        )
+    counted = known.counted[network]
     return Forecast(
         train_seconds=seconds / timed * cell.images,
         evaluation_seconds=per_image * _evaluated_images(config, session, len(dataset.test)),
         flops_per_image=counted.flops_per_image,
         memory_bytes=counted.memory_bytes(images, config.precision),
     )
+
+
+def _network(config: RunConfig) -> str:
+    return repr((config.model, config.norm, config.data, config.micro_batch_size))
+
+
+def _time_steps(
+    configs: Sequence[RunConfig],
+    dataset: Dataset,
+    device: torch.device,
+    at_least: float,
+    saved: dict[str, float],
+) -> tuple[Session, int, float]:
+    """A session with these images and seconds of training steps; `saved` grows."""
+    sessions = standstill_sessions(configs, dataset, device)
+    session, network = sessions[0], _network(configs[0])
+    size = session.trainer.sgd_batch_size
+    records = len(sessions) == 1 and device.type == "cpu" and isinstance(session.trainer.step, ReplayedStep)
+    if not records:
+        return session, *_after_warm_up(timer(sessions), at_least, size)
+    (plain,) = standstill_sessions([replace(configs[0], capture=False)], dataset, device)
+    images, plain_seconds = _after_warm_up(timer([plain]), at_least, size)
+    steps = images / size
+    if network in saved:
+        return plain, images, max(LEAST_SHARE * plain_seconds, plain_seconds - steps * saved[network])
+    time_training(session, 0.0)  # records
+    timed, seconds = time_training(session, at_least)
+    saved[network] = max(0.0, plain_seconds / steps - seconds / timed * size)
+    return session, timed, seconds
+
+
+def _after_warm_up(
+    train: Callable[[float], tuple[int, float]], at_least: float, size: int
+) -> tuple[int, float]:
+    """Images and seconds of training steps of `size` images, without the first ones, where these matter."""
+    timed, seconds = train(WARM_UP * at_least)
+    many = seconds >= at_least and timed >= MANY_STEPS * size
+    return (timed, seconds) if many or seconds >= LONG_SECONDS else train(at_least)
 
 
 def _lighter(config: RunConfig, device: torch.device) -> RunConfig:

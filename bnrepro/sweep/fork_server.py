@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 
 from bnrepro.config.errors import UsageError
 from bnrepro.config.schema import RunConfig
-from bnrepro.sweep.worker import preloaded
 
 LONGEST = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 """Bytes of a path in which the server's socket finds room: the system takes 107 (unix(7))."""
+WORKER, RECORDING = "bnrepro.sweep.worker", "bnrepro.training.process.preload"
+WORTH_RECORDING = 1000
+"""Steps of a run from which on they are recorded on a CPU: `WORTH_STEPS`, without importing PyTorch."""
+GPU_FILES = ("nvidia*", "kfd", "dxg")
+"""Of /dev, where there may be a GPU."""
 
 
 def fork_server(config: RunConfig, steps: int) -> ForkServerContext:
     """Starts processes from a server that has loaded what a run needs, and does nothing else.
 
-    `steps`: of the longest run. A new one takes no time, and inherits neither this process's threads nor its
-    files. Raises `UsageError` where the server's socket has no room.
+    The server starts here, unless it has been; a caller that has something else to load calls this first.
+    `steps`: of the longest run, at least about: without what recording a step needs, a worker loads that
+    itself. A new process takes no time, and inherits neither this process's threads nor its files. Raises
+    `UsageError` where the server's socket has no room.
     """
     folder = tempfile.gettempdir()
     if len(os.fsencode(folder)) > LONGEST:
@@ -28,5 +40,44 @@ def fork_server(config: RunConfig, steps: int) -> ForkServerContext:
             f"{LONGEST} bytes, as TMPDIR=/tmp"
         )
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(preloaded(config, steps))
+    context.set_forkserver_preload(_preloaded(config, steps))
+    with _as_this_process():
+        forkserver.ensure_running()
     return context
+
+
+def _preloaded(config: RunConfig, steps: int) -> list[str]:
+    records = config.capture and steps >= WORTH_RECORDING and _is_on_cpu(config.device)
+    return [WORKER, *([RECORDING] if records else [])]
+
+
+def _is_on_cpu(device: str) -> bool:
+    """Known without PyTorch."""
+    return device == "cpu" or (device == "auto" and not any(map(_in_dev, GPU_FILES)))
+
+
+def _in_dev(pattern: str) -> bool:
+    return next(Path("/dev").glob(pattern), None) is not None
+
+
+@contextmanager
+def _as_this_process() -> Iterator[None]:
+    """What starts in the block finds modules where this process does, and ignores Ctrl-C, which is ours.
+
+    Python searches the current directory first for a process that is given its program as text: a file
+    `random.py` where the user stands would end the server.
+    """
+    found = os.pathsep.join(path for path in sys.path if path and os.pathsep not in path)
+    ours = {"PYTHONSAFEPATH": "1", "PYTHONPATH": found}
+    before = {name: os.environ.get(name) for name in ours}
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -17,18 +17,10 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.lock import Busy, exclusive
 from bnrepro.training.lockstep.group import Member, run_group
 from bnrepro.training.outcome import failed_result
-from bnrepro.training.process.device import resolve_device
 from bnrepro.training.process.interrupt import Interrupted, StopFlag
 from bnrepro.training.progress import Progress
-from bnrepro.training.step.cpu_replay import WORTH_STEPS
 
 REPORT_SECONDS = 0.2
-
-
-def preloaded(config: RunConfig, steps: int) -> list[str]:
-    """The modules of the process that workers are forked from. `steps`: of the longest run."""
-    records = resolve_device(config.device).type == "cpu" and config.capture and steps >= WORTH_STEPS
-    return [__name__, *(["bnrepro.training.process.preload"] if records else [])]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,19 @@
 """Workers of a sweep, where the system puts something in their way."""
 
+import os
+import subprocess
+import sys
 import tempfile
 
 import pytest
+from tiny_runs import TINY
 
 from bnrepro.config.compose import compose_config
 from bnrepro.config.errors import UsageError
-from bnrepro.sweep.fork_server import LONGEST, fork_server
+from bnrepro.sweep.fork_server import LONGEST, WORTH_RECORDING, fork_server
+from bnrepro.training.step.cpu_replay import WORTH_STEPS
+
+AS_THE_SCRIPT = "import sys; sys.path[:] = filter(None, sys.path); from bnrepro.cli import main; main()"
 
 
 def test_a_temporary_folder_with_too_long_a_path_is_said_in_a_line(monkeypatch):
@@ -17,3 +24,25 @@ def test_a_temporary_folder_with_too_long_a_path_is_said_in_a_line(monkeypatch):
         fork_server(compose_config(["device=cpu"]), steps=1)
     monkeypatch.setattr(tempfile, "tempdir", longest[: LONGEST // 2])
     assert fork_server(compose_config(["device=cpu"]), steps=1).get_start_method() == "forkserver"
+
+
+def test_modules_where_the_user_stands_do_not_take_the_place_of_pythons(tmp_path):
+    """A `random.py` of the user's own would end every sweep before its first cell."""
+    for name in ("random.py", "torch.py", "bnrepro.py"):
+        (tmp_path / name).write_text("raise SystemExit('imported from where the user stands')")
+    size = ("--norms", "gn", "--batch-sizes", "16", "--seeds", "0", "--jobs", "1", "--out", "sweep")
+    overrides = [override for override in TINY if not override.startswith("batch_size")]
+    command = [sys.executable, "-c", AS_THE_SCRIPT, "sweep", "batch-size", *overrides, *size]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 completed" in done.stdout
+
+
+def test_starting_the_server_leaves_the_environment_as_it_was():
+    before = dict(os.environ)
+    fork_server(compose_config(["device=cpu"]), steps=1)
+    assert dict(os.environ) == before
+
+
+def test_what_recording_needs_is_loaded_where_steps_are_recorded():
+    assert WORTH_RECORDING == WORTH_STEPS
