@@ -29,7 +29,7 @@ def bad_per_step(bn: Mapping[int, Errors], none: Mapping[int, Errors], running: 
     """Each: time steps -> seed -> error; `running` is `bn` under running averages."""
     worse = {steps: of_difference(bn[steps], none[steps]) for steps in bn}
     beside = {steps: of_difference(running[steps], none[steps]) for steps in bn}
-    verdicts = {verdict_above(interval, WORSE) for interval in worse.values()}
+    verdicts = {verdict_above(worse[steps], WORSE) for steps in JUDGED}
     if len(verdicts) == 1:
         verdict = verdicts.pop()
     else:
@@ -37,7 +37,7 @@ def bad_per_step(bn: Mapping[int, Errors], none: Mapping[int, Errors], running: 
     return Part(
         "bad per step",
         f"BN with precise statistics of every step − LSTM without a norm: lower limit > {WORSE:g} point at "
-        f"T = 8 and 16; contradicted if the upper limit < {WORSE:g} at both",
+        f"T = 8 and 16; contradicted if the upper limit < {WORSE:g} at both; T = {SLOW} is only reported",
         verdict,
         f"{_by_steps(worse)}; with running averages {_by_steps(beside)}",
         {"precise": _numbers(worse), "running": _numbers(beside)},
@@ -60,14 +60,16 @@ def memory(counted: Mapping[int, int], shared: int, weights: int) -> Part:
 
 
 def judge(tables: Tables) -> Sequence[Part]:
-    def at_judged(way: str) -> dict[int, Errors]:
-        return {steps: recurrent.errors(tables, steps, way) for steps in JUDGED}
+    lengths = recurrent.lengths(tables)
 
-    precise, pooled = at_judged("per step, precise"), at_judged("pooled")
-    counted = {steps: recurrent.statistics_floats(tables, steps, "bn") for steps in recurrent.lengths(tables)}
+    def by_steps(way: str) -> dict[int, Errors]:
+        return {steps: recurrent.errors(tables, steps, way) for steps in lengths}
+
+    precise, pooled = by_steps("per step, precise"), by_steps("pooled")
+    counted = {steps: recurrent.statistics_floats(tables, steps, "bn") for steps in lengths}
     shared, _ = recurrent.statistics_floats(tables, JUDGED[-1], "shared")
     parts = [
-        bad_per_step(precise, at_judged("no norm"), at_judged("per step, running")),
+        bad_per_step(precise, by_steps("no norm"), by_steps("per step, running")),
         above(
             "bad when shared: pooled − per step, T = 16",
             of_difference(pooled[16], precise[16]),
@@ -76,8 +78,7 @@ def judge(tables: Tables) -> Sequence[Part]:
         ),
         memory({steps: floats for steps, (floats, _) in counted.items()}, shared, counted[JUDGED[-1]][1]),
     ]
-    lengths = [16, *([SLOW] if SLOW in recurrent.lengths(tables) else [])]
-    return [*parts, *(length(tables, steps) for steps in lengths)]
+    return [*parts, *(length(tables, steps) for steps in (16, SLOW) if steps in lengths)]
 
 
 def length(tables: Tables, steps: int) -> Part:

@@ -36,6 +36,14 @@ def test_per_step_is_judged_at_both_lengths(at_8, at_16, verdict):
     assert set(part.numbers["precise"]) == {"8", "16"}
 
 
+def test_longer_sequences_are_reported_beside():
+    none = {steps: dict.fromkeys(SEEDS, 4.0) for steps in (8, 16, 64)}
+    bn = {8: errors(2.0), 16: errors(2.0), 64: errors(40.0)}
+    part = bad_per_step(bn, none, bn)
+    assert part.verdict == CONTRADICTED
+    assert "T = 64: 36 points" in part.found
+
+
 def test_memory_is_two_numbers_for_nine_h_units_at_every_step():
     assert memory({8: 4608, 16: 9216}, 576, 5000).verdict == SUPPORTED
     assert memory({8: 4608, 16: 4608}, 576, 5000).verdict == CONTRADICTED
