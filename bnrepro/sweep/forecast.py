@@ -30,7 +30,7 @@ ALL_SECONDS = 2.0
 LEAST_SECONDS = 0.05
 WARM_UP = 0.25
 """Of the timed seconds."""
-MANY_STEPS = 50
+MANY_STEPS = 30
 """Among so many the first ones, which are slower, do not matter."""
 LONG_SECONDS = 10.0
 """Of steps that take so long the first ones are as good as any."""
