@@ -116,9 +116,12 @@ def _seeds(plan: dict[str, Any], table: pd.DataFrame) -> str:
 def _effects(rows: Rows, baseline: str) -> Iterator[str]:
     yield f"| norm | batch size | error | − at {baseline} | p | − group norm | p |"
     yield "|---|---|---|---|---|---|---|"
+    shared = set()
     for row in rows:
-        if row["statistics"] != "running" or row["mean"] == "":
+        if row["statistics"] != "running" or row["mean"] == "" or row["norm"] in shared:
             continue
+        if row["shared"] == "True":  # the same runs at every size
+            shared.add(row["norm"])
         where = "trained once" if row["shared"] == "True" else row["batch_size"]
         spread = f" ± {float(row['sd']):.2f}" if row["sd"] else ""
         error = f"{float(row['mean']):.2f}{spread} ({row['n']})"
