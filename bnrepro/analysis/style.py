@@ -31,7 +31,7 @@ NORM_STYLES = {
     "none": Style("#1A1A1A", "^", ":"),
     "bn_derived": Style("#56B4E9", "8", DENSE),
     "bn_frozen": Style("#332288", "d", "-."),
-    "bn_noisy": Style("#A6761D", "s", "--"),
+    "bn_noisy": Style("#A6761D", (6, 1, 0), "--"),
     "bn_sync": Style("#AA4499", "h", LONG),
     "brn": Style("#009E73", "P", "--"),
     "mabn": Style("#E69F00", "X", "-"),

@@ -48,9 +48,9 @@ def claims(
 ) -> None:
     """The source's claims about batch normalization, each with an experiment and a verdict.
 
-    Interrupt at any time; the same command continues.
-
     Example: bnrepro claims 5.1 --out results/runs/claims
+
+    Interrupt at any time; the same command continues.
     """
     from bnrepro.claims.experiment import CIFAR10, DATA
     from bnrepro.claims.run import choose

@@ -79,6 +79,11 @@ def numeric_part(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def without_late(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Values whose keys start with the prefix, less those that came later and mean the same as before."""
+    return {key: value for key, value in values.items() if value not in CAME_LATER.get(f"{prefix}{key}", ())}
+
+
 def config_hash(config: RunConfig) -> str:
     """Twelve hex digits over everything that can change a number."""
     text = json.dumps(numeric_part(to_dict(config)), sort_keys=True)

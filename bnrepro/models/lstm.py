@@ -52,7 +52,7 @@ def _require_whole_affine(norm: nn.Module) -> None:
     if isinstance(norm, BatchStatistics) and not (
         isinstance(norm.weight, nn.Parameter)
         and isinstance(norm.bias, nn.Parameter)
-        and bool((norm.weight == 1).all())
+        and getattr(norm, "initial_weight", 1.0) == 1.0
     ):
         raise UsageError(
             "model=lstm: has its own rules for the norms' weight and bias; leave out norm.affine and "

@@ -195,6 +195,7 @@ class BatchNorm(BatchStatistics):
         self.norm_batch_size = norm_batch_size
         self.eps = eps
         self.momentum = momentum
+        self.initial_weight = initial_weight
         start = {"weight": torch.ones(num_channels) * initial_weight, "bias": torch.zeros(num_channels)}
         for name, value in start.items():
             if name in affine:

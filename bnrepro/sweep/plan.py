@@ -12,6 +12,7 @@ from typing import Any
 
 from bnrepro.config.convert import to_dict
 from bnrepro.config.errors import UsageError
+from bnrepro.config.identity import without_late
 from bnrepro.config.labels import packaged_label
 from bnrepro.config.schema import DataConfig, RunConfig
 from bnrepro.config.validate import validate
@@ -242,7 +243,8 @@ def sweep_json(plan: Plan) -> dict[str, Any]:
     axis, base = plan.axis, to_dict(plan.base)
     for key in ("norm", "seed", "sweep", "launcher"):
         del base[key]
-    options = {cell.config.norm.name: dict(cell.config.norm.options) for cell in plan.cells}
+    norms = {cell.config.norm.name: cell.config.norm for cell in plan.cells}
+    options = {name: without_late(norm.options, "norm.options.") for name, norm in norms.items()}
     for held in (base, *({"norm": {"options": each}} for each in options.values())):
         _drop(held, axis.key)
     sizes = {"batch_sizes": list(axis.values)}

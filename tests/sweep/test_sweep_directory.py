@@ -43,13 +43,13 @@ def test_a_changed_option_of_a_norm_is_refused(tmp_path):
 
 def test_a_norms_option_that_came_later_is_no_change(tmp_path):
     """Else a sweep could not go on after an update that only adds an option."""
-    older = sweep()
-    for option in ("affine", "initial_weight"):
-        del older["norm_options"]["bn"][option]
-    write_sweep(tmp_path, older)
+    named = sweep()
+    assert named["norm_options"]["bn"].keys() == {"eps", "momentum"}
+    named["norm_options"]["bn"] |= {"affine": "weight_and_bias", "initial_weight": 1.0}
+    write_sweep(tmp_path, named)
     write_sweep(tmp_path, sweep(seeds=(1,)))
     assert ids(tmp_path) == ["bn-b4-s1", "bn-b4-s0"]
-    with pytest.raises(UsageError, match=r"norm\.bn\.initial_weight: None -> 0\.5"):
+    with pytest.raises(UsageError, match=r"norm\.bn\.initial_weight: (None|1\.0) -> 0\.5"):
         write_sweep(tmp_path, sweep("norm.initial_weight=0.5", seeds=(0, 1)))
 
 
