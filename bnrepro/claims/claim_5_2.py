@@ -116,7 +116,7 @@ def _together(supported: Sequence[bool], contradicted: Sequence[bool]) -> str:
 
 
 def _by_rate(intervals: Mapping[float, Interval]) -> str:
-    texts = (f"rate {rate:g}: {interval} points" for rate, interval in intervals.items())
+    texts = (f"rate {rate:g}: {interval.text('points')}" for rate, interval in intervals.items())
     return "; ".join(texts) or "no rate"
 
 

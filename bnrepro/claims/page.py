@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnrepro.analysis.report.claims import JSON, is_claims, read_values
+from bnrepro.analysis.report.claims import JSON, headline, is_claims, read_values
 from bnrepro.analysis.style import render
 from bnrepro.claims.claim import CLAIMS
 from bnrepro.claims.found import Found
@@ -88,12 +88,10 @@ def _commit(environment: Mapping[str, Any]) -> str:
 
 
 def table(entries: Iterable[Entry]) -> str:
-    """A line per claim, as Markdown: what the README shows. Of its numbers the first."""
+    """A line per claim, as Markdown: what the README shows."""
     lines = ["| claim | verdict | what was found |", "|---|---|---|"]
     for entry in entries:
-        first = entry["parts"][0]
-        found = f"{first['name']}: {first['found'].split(';')[0]}"
-        lines.append(f"| {entry['id']} {entry['title']} | **{entry['verdict']}** | {found} |")
+        lines.append(f"| {entry['id']} {entry['title']} | **{entry['verdict']}** | {headline(entry)} |")
     return "\n".join(lines)
 
 

@@ -46,8 +46,21 @@ class Claim:
     """An address with the whole picture in it."""
 
     @property
+    def headline(self) -> str:
+        return headline(self.values)
+
+    @property
     def anchor(self) -> str:
         return f"claim-{self.values['id']}"
+
+
+def headline(claim: Mapping[str, Any]) -> str:
+    """Its first number; where parts disagree that of the first part for it and of the first against it."""
+    parts = claim["parts"]
+    decided = [next((p for p in parts if p["verdict"] == v), None) for v in ("supported", "contradicted")]
+    shown = [part for part in decided if part] if claim["verdict"] == "mixed" else parts[:1]
+    texts = [(part["verdict"], f"{part['name']}: {part['found'].split(';')[0]}") for part in shown]
+    return "; ".join(text if len(shown) == 1 else f"{verdict}: {text}" for verdict, text in texts)
 
 
 @dataclass(frozen=True)
