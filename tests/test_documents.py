@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from tiny_runs import call
 
+from bnrepro.claims import CLAIMS
+from bnrepro.claims.page import table
 from bnrepro.config.paths import config_directory
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +78,7 @@ def test_the_python_of_the_readme_runs(number):
 
 
 def test_the_readme_stays_short():
-    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 160
 
 
 def test_every_link_and_picture_is_there():
@@ -120,3 +123,9 @@ def test_every_room_stands_in_the_drawing():
     drawing = ARCHITECTURE.read_text(encoding="utf-8").split("```")[1]
     rooms = {path.name for path in (ROOT / "bnrepro").iterdir() if (path / "__init__.py").exists()}
     assert rooms == {line.split("/")[0] for line in drawing.splitlines() if re.match(r"\w+/", line)}
+
+
+def test_the_readme_shows_what_was_found_of_the_claims():
+    entries = json.loads((ROOT / "results" / "claims" / "claims.json").read_text())["claims"]
+    assert [entry["id"] for entry in entries] == list(CLAIMS)
+    assert table(entries) in README.read_text(encoding="utf-8")
