@@ -61,13 +61,13 @@ def the_same(drifts: Mapping[float, Mapping[int, Sequence[float]]], net: str) ->
         contradicted=[one.low > SAME for one in by_layer.values()],
     )
     extremes = sorted(by_layer.items(), key=lambda item: item[1].mean)
-    ends = dict([extremes[0], extremes[-1]]) if extremes else {}
+    ends = dict([extremes[-1], extremes[0]]) if extremes else {}
     return Part(
         f"the same ({net})",
         "BN's drift of what enters each activation: upper limit < 0.1 sd in every layer at every rate; "
         "contradicted if in one the lower limit > 0.1 sd",
         verdict,
-        f"least and most: {_by(ends, ' sd')}",
+        f"most and least: {_by(ends, ' sd')}",
         _numbers(by_layer),
     )
 

@@ -16,7 +16,7 @@ from tiny_runs import call
 from bnrepro.claims import CLAIMS
 
 HERE = Path(__file__).parent
-PROGRAM = "import tiny_claim; from bnrepro.cli import main; main()"
+PROGRAM = "import tiny_claim; tiny_claim.add(); from bnrepro.cli import main; main()"
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from tiny_runs import TINY
 
-from bnrepro.claims.claim import Tables, register
+from bnrepro.claims.claim import CLAIMS, Claim, Tables
 from bnrepro.claims.experiment import Experiment
 from bnrepro.claims.intervals import of_difference
 from bnrepro.claims.verdict import Part, below
@@ -39,7 +39,7 @@ def draw(tables: Tables) -> Figure:
     return Figure(figsize=(2, 2))
 
 
-CLAIM = register(
+CLAIM = Claim(
     id="tiny",
     title="Tiny",
     text="Batch norm is better than group norm.",
@@ -48,3 +48,8 @@ CLAIM = register(
     judge=judge,
     draw=draw,
 )
+
+
+def add() -> None:
+    """Make it one of the claims of this process."""
+    CLAIMS.register("tiny")(CLAIM)
