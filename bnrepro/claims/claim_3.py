@@ -82,12 +82,8 @@ def judge(tables: Tables) -> Sequence[Part]:
 
 def draw(tables: Tables) -> Figure:
     def bars(panel: Panel) -> None:
-        found = differences()
-        panel.ax.barh(list(found), [max(value, 1e-17) for value in found.values()], color="#0072B2")
+        panel.tiny_bars(differences(), right=1e-7)
         panel.ax.axvline(BOUND, color=GRAY, linestyle="--")
-        panel.ax.set_xscale("log")
-        panel.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
-        panel.ax.set_xlim(1e-17, 1e-7)
         panel.labels("largest absolute difference, float64", "")
 
     return panels([bars], "By hand against autograd and torch; dashed: the bound")

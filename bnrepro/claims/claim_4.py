@@ -74,13 +74,7 @@ def judge(tables: Tables) -> Sequence[Part]:
 
 def draw(tables: Tables) -> Figure:
     def bars(panel: Panel) -> None:
-        found = measured()
-        panel.ax.barh(
-            list(found), [max(difference, 1e-17) for _, difference in found.values()], color="#0072B2"
-        )
-        panel.ax.set_xscale("log")
-        panel.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
-        panel.ax.set_xlim(1e-17, 1)
+        panel.tiny_bars({norm: difference for norm, (_, difference) in measured().items()}, right=1)
         panel.labels(
             "largest change of an image's outputs with other\nimages beside it (standard deviations)", ""
         )

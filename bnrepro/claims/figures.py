@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from bnrepro.config.labels import norm_label, packaged_label
 
 PANEL_WIDTH, HEIGHT = 4.4, 3.8  # inches
 MOST_TICKS = 7
+LEAST = 1e-17
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,16 @@ class Panel:
         self.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         self.ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         self.ax.yaxis.set_minor_formatter(NullFormatter())
+
+    def tiny_bars(self, values: Mapping[str, float], right: float) -> None:
+        """Bars by name on a logarithmic axis from 1e-17 to `right`; a 0 is said in words."""
+        self.ax.barh(list(values), [max(value, LEAST) for value in values.values()], color="#0072B2")
+        for place, value in enumerate(values.values()):
+            if value == 0:
+                self.ax.annotate("0: equal bit for bit", (2 * LEAST, place), va="center", fontsize=8)
+        self.ax.set_xscale("log")
+        self.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0e}")
+        self.ax.set_xlim(LEAST, right)
 
     def labels(self, x: str, y: str) -> None:
         self.ax.set_xlabel(x)
