@@ -1,4 +1,4 @@
-"""95 % t-intervals of means over seeds. Imports neither torch nor scipy.stats."""
+"""95 % t-intervals of means over seeds. Imports neither torch nor scipy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit  # scipy.stats.t.ppf, without the second that importing scipy.stats takes
 
-CONFIDENCE = 0.95
+from bnrepro.analysis.student import quantile
+from bnrepro.analysis.summary import CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def of_mean(values: Sequence[float]) -> Interval:
     mean, n = float(array.mean()), len(array)
     if n < 2 or not math.isfinite(mean):
         return Interval(mean, -math.inf if n < 2 else math.nan, math.inf if n < 2 else math.nan, n)
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * array.std(ddof=1) / math.sqrt(n))
+    half = float(quantile(np.array(n - 1), (1 + CONFIDENCE) / 2) * array.std(ddof=1) / math.sqrt(n))
     return Interval(mean, mean - half, mean + half, n)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,8 @@ from bnrepro.cli.arguments import output_directory
 from bnrepro.cli.columns import columns
 
 if TYPE_CHECKING:
-    from bnrepro.claims.run import Launch
+    from bnrepro.claims.claim import Claim
+    from bnrepro.claims.run import Launch, Settings
     from bnrepro.sweep.plan import Plan
 
 PLACES = ("launcher.", "data.root=", "data.cache_dir=")
@@ -53,8 +55,8 @@ def claims(
     Interrupt at any time; the same command continues.
     """
     from bnrepro.claims.experiment import CIFAR10, DATA
-    from bnrepro.claims.run import choose
-    from bnrepro.config.errors import UsageError, check_choice
+    from bnrepro.claims.run import Settings, choose
+    from bnrepro.config.errors import check_choice
 
     check_choice("--data", data, DATA)
     check_choice("--launcher", launcher, ("local", "slurm"))
@@ -65,24 +67,30 @@ def claims(
         typer.echo("\n".join(columns(("claim", "what is claimed"), rows, ())))
         return
 
-    from bnrepro.claims.experiment import FIRST_JUDGING_SEED, SEARCH_SEEDS
+    directory = out or Path("results/runs/claims" + (f"-{data}" if data == CIFAR10 else ""))
+    settings = Settings(
+        directory,
+        _first_seed(fresh_seeds),
+        [f"launcher={launcher}", *overrides],
+        _launch(launcher, jobs),
+        data,
+        slow,
+    )
+    _judge(chosen, settings)
+
+
+def _judge(chosen: Sequence[Claim], settings: Settings) -> None:
+    """Run what is missing, print the verdicts and write the page."""
     from bnrepro.claims.page import judged_before, write_claims
-    from bnrepro.claims.run import Settings, run_claims
+    from bnrepro.claims.run import run_claims
     from bnrepro.claims.verdict import together
     from bnrepro.training.process.device import resolve_device
     from bnrepro.training.process.environment import environment
     from bnrepro.training.process.interrupt import interrupted_by
 
-    first = FIRST_JUDGING_SEED if fresh_seeds is None else fresh_seeds
-    if first <= max(SEARCH_SEEDS):
-        raise UsageError(
-            f"--fresh-seeds {first}: rates are chosen on seeds up to {max(SEARCH_SEEDS)}; give a larger one"
-        )
-    directory = out or Path("results/runs/claims" + (f"-{data}" if data == CIFAR10 else ""))
-    judged_before(directory, data)
+    directory, data = settings.directory, settings.data
+    judged_before(directory, data)  # a page that does not fit is said before anything runs
     with interrupted_by(signal.SIGTERM):
-        every = [f"launcher={launcher}", *overrides]
-        settings = Settings(directory, first, every, _launch(launcher, jobs), data, slow)
         judged, found = run_claims(chosen, settings, typer.echo)
     verdicts = [(one.claim.id, one.claim.title, together(one.parts)) for one in judged]
     typer.echo("\n".join(columns(("claim", "", "verdict"), verdicts, ())))
@@ -90,6 +98,19 @@ def claims(
         typer.echo(path)
     if len(judged) < len(chosen):
         typer.echo("the other claims wait for their jobs; give the same command again")
+
+
+def _first_seed(asked: int | None) -> int:
+    """Of those that judge. Raises `UsageError` for one that anything was chosen on."""
+    from bnrepro.claims.experiment import FIRST_JUDGING_SEED, SEARCH_SEEDS
+    from bnrepro.config.errors import UsageError
+
+    first = FIRST_JUDGING_SEED if asked is None else asked
+    if first <= max(SEARCH_SEEDS):
+        raise UsageError(
+            f"--fresh-seeds {first}: rates are chosen on seeds up to {max(SEARCH_SEEDS)}; give a larger one"
+        )
+    return first
 
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
