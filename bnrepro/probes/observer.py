@@ -30,7 +30,8 @@ class Observer:
     def __init__(
         self, names: Sequence[str], steps: Sequence[int], last_step: int, network: Callable[[], Network]
     ) -> None:
-        """`network`: a copy of the run's network as it is at that moment, now with its initial weights.
+        """`network`: a copy of the run's network as it is at that moment, now with its initial weights; it
+        has to last until the call after the next.
 
         Raises `UsageError` for a probe that does not exist.
         """

@@ -26,10 +26,14 @@ class Shift(Probe):
 
     needs_next_step = True
 
+    def __init__(self, first: Look) -> None:
+        super().__init__(first)
+        self._order: list[str] = []
+
     def measure(self, look: Look, network: Network, after: Network | None) -> dict[str, Any]:
         if after is None:
             return {}
-        order = _in_order(network)
+        order = self._order = self._order or _in_order(network)
         moving = network.copied()
         own, stepped = (dict(model.named_modules()) for model in (moving.model, after.model))
         found: dict[str, Any] = {}

@@ -33,7 +33,7 @@ class Probing:
             total = session.trainer.plain.total_steps
             network = _network(session)
             steps = steps_to_probe(total, config.probe_steps)
-            self._observer = Observer(config.probes, steps, total, network.copied)
+            self._observer = Observer(config.probes, steps, total, network.snapshots())
             session.trainer.stops = self._observer.stops
 
     @property

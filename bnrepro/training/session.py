@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bnrepro.config.schema import RunConfig
 from bnrepro.data import Dataset
+from bnrepro.data.draws import set_seed
 from bnrepro.data.feed import Feed
 from bnrepro.models import build_model, has_dropout, is_from_outside
 from bnrepro.norms import NormLayers, Traits, find_factory
@@ -216,7 +217,7 @@ def initial_weights(seed: int) -> Iterator[None]:
 def _seed_step(seed: int, rank: int, number: int) -> None:
     """The random numbers of a step's dropout, the same whether the run was interrupted before it or not."""
     state = np.random.SeedSequence((_STEPS, seed, rank, number)).generate_state(1, np.uint64)[0]
-    torch.manual_seed(int(state) & (2**63 - 1))
+    set_seed(int(state) & (2**63 - 1))
 
 
 def norm_layers(config: RunConfig, sizes: BatchSizes) -> NormLayers:

@@ -180,3 +180,22 @@ def test_a_move_is_the_distance_between_a_step_and_the_next():
         }
     assert found["activations"]["act"]["distance"] > 0
     assert PROBES["moves"](look(first)).measure(look(later), later, None) == {}, "after the last step"
+
+
+def test_a_snapshot_is_the_network_as_it_was_then_until_the_one_after_the_next():
+    own = network(Net())
+    snapshot = own.snapshots()
+
+    def at(value: float) -> nn.Module:
+        with torch.no_grad():
+            own.model.below.weight.fill_(value)
+            own.model.norm.running_mean.fill_(value)
+        return snapshot().model
+
+    def values(model: nn.Module) -> set[float]:
+        return {*model.below.weight.flatten().tolist(), *model.norm.running_mean.tolist()}
+
+    first, second = at(1.0), at(2.0)
+    assert values(first) == {1.0} and values(second) == {2.0}
+    third = at(3.0)
+    assert values(second) == {2.0} and values(third) == {3.0}
