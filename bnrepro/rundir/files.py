@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -97,3 +97,8 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Raises ValueError for a NaN or an infinity, which JSON does not have and other readers refuse."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def json_lines(values: Iterable[Any]) -> str:
+    """One line of JSON for each. Raises as `write_json` does."""
+    return "".join(json.dumps(value, allow_nan=False) + "\n" for value in values)

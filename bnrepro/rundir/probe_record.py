@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bnrepro.config.errors import Damaged
 from bnrepro.rundir import schema
-from bnrepro.rundir.files import append, write_text
-from bnrepro.rundir.reading import MIB, parse_json, read_text
+from bnrepro.rundir.files import append, json_lines, write_text
+from bnrepro.rundir.reading import MIB, read_text
 
 FILE = "probes.jsonl"
 MOST_BYTES = 1024 * MIB
@@ -36,33 +34,18 @@ class ProbeRecord:
         """Keep the lines that belong to the checkpoint; later ones come again. Raises `Damaged`."""
         self.lines = [line for line in read_probes(self.path) if belongs(line["step"])]
         if self.writes:
-            write_text(self.path, "".join(map(_text, self.lines)))
+            write_text(self.path, json_lines(self.lines))
 
     def append(self, line: Line) -> None:
         """Add the values of one step."""
         self.lines.append(line)
         if self.writes:
-            append(self.path, _text(line).encode())
-
-
-def _text(line: Line) -> str:
-    return json.dumps(line, allow_nan=False) + "\n"
+            append(self.path, json_lines([line]).encode())
 
 
 def read_probes(path: Path) -> list[Line]:
-    """The lines of a `probes.jsonl`; none where there is no file. Raises `Damaged`.
-
-    A last line without its end is left out: a kill cut it.
-    """
+    """The lines of a `probes.jsonl`; none where there is no file. Raises `Damaged`."""
     try:
-        text = read_text(path, MOST_BYTES)
+        return schema.check_lines(path, read_text(path, MOST_BYTES), LINE)
     except FileNotFoundError:
         return []
-    lines: list[Line] = []
-    for number, line in enumerate(text.split("\n")[:-1], 1):
-        try:
-            value = parse_json(line)
-        except ValueError as error:
-            raise Damaged(f"{path}: line {number} is not JSON ({error})") from error
-        lines.append(schema.check(path, value, LINE, where=f"line {number}: "))
-    return lines

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from bnrepro.rundir.boards import clear_board
 from bnrepro.rundir.files import (
     append,
     clear_unfinished,
+    json_lines,
     make_directory,
     remove,
     write_json,
     write_text,
 )
-from bnrepro.rundir.reading import MIB, parse_json, read_json, read_text, read_yaml
+from bnrepro.rundir.reading import MIB, read_json, read_text, read_yaml
 from bnrepro.rundir.result import ERROR, RESULT, is_over, read_result, result_head, write_result
 
 CONFIG, OVERRIDES, ENV = "config.yaml", "overrides.txt", "env.json"
@@ -164,14 +165,14 @@ class Record:
         """Set `metrics.jsonl` to the evaluations that belong to the checkpoint; later ones come again."""
         self.metrics = list(metrics)
         if self.writes:
-            write_text(self.metrics_file, metrics_text(self.metrics))
+            write_text(self.metrics_file, json_lines(self.metrics))
             clear_board(self.directory)
 
     def append(self, line: Metrics) -> None:
         """Add one evaluation to `metrics.jsonl`."""
         self.metrics.append(line)
         if self.writes:
-            append(self.metrics_file, metrics_text([line]).encode())
+            append(self.metrics_file, json_lines([line]).encode())
 
     def progress(self, step: int, epoch: int, images_per_second: float) -> None:
         """Say how far the run is, for `bnrepro status`."""
@@ -192,25 +193,12 @@ class Record:
         return result
 
 
-def metrics_text(metrics: Sequence[Metrics]) -> str:
-    """The lines of `metrics.jsonl`."""
-    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in metrics)
-
-
 def parse_metrics(path: Path, text: str) -> list[Metrics]:
-    """The evaluations in `text`, the content of `path`. Raises `Damaged`.
-
-    A last line without its end is left out: a kill cut it.
-    """
-    lines: list[Metrics] = []
-    for number, line in enumerate(text.split("\n")[:-1], 1):
-        try:
-            value = parse_json(line)
-        except ValueError as error:
-            raise Damaged(f"{path}: line {number} is not JSON ({error})") from error
-        lines.append(schema.check(path, value, LINE, where=f"line {number}: "))
-        if number > 1 and lines[-1]["epoch"] <= lines[-2]["epoch"]:
-            raise Damaged(f"{path}: line {number}: epoch {lines[-1]['epoch']} does not follow")
+    """The evaluations in `text`, the content of `path`. Raises `Damaged`."""
+    lines = schema.check_lines(path, text, LINE)
+    for number, (before, line) in enumerate(pairwise(lines), 2):
+        if line["epoch"] <= before["epoch"]:
+            raise Damaged(f"{path}: line {number}: epoch {line['epoch']} does not follow")
     return lines
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bnrepro.config.errors import Damaged, shortened
+from bnrepro.rundir.reading import parse_json
 
 SHOWN = 40
 """Signs of a wrong value that a message quotes."""
@@ -117,6 +118,21 @@ def check(path: Path, value: Any, fields: Mapping[str, Field], where: str = "") 
         if not field.fits(value[key]):
             raise Damaged(f"{path}: {where}{key} must be {field.words}, not {_shown(value[key])}")
     return value
+
+
+def check_lines(path: Path, text: str, fields: Mapping[str, Field]) -> list[dict[str, Any]]:
+    """The objects in `text`, one per line, the content of `path`. Raises `Damaged` as `check` does.
+
+    A last line without its end is left out: a kill cut it.
+    """
+    lines = []
+    for number, line in enumerate(text.split("\n")[:-1], 1):
+        try:
+            value = parse_json(line)
+        except ValueError as error:
+            raise Damaged(f"{path}: line {number} is not JSON ({error})") from error
+        lines.append(check(path, value, fields, where=f"line {number}: "))
+    return lines
 
 
 def _shown(value: Any) -> str:

@@ -18,7 +18,8 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.config.validate import STATISTICS
 from bnrepro.data import Dataset, load_data
 from bnrepro.norms.batch_statistics import batch_statistics_layers
-from bnrepro.rundir.record import Record, finished_result, metrics_text
+from bnrepro.rundir.files import json_lines
+from bnrepro.rundir.record import Record, finished_result
 from bnrepro.rundir.run_error import evaluation_due, is_final
 from bnrepro.rundir.tensorboard import TensorBoard
 from bnrepro.training import checkpoint
@@ -243,7 +244,7 @@ class Run:
     def save(self) -> None:
         state = self.session.state(self.position)  # every process takes part
         if self.session.world.is_main:
-            own = {"config_hash": config_hash(self.config), "metrics": metrics_text(self.record.metrics)}
+            own = {"config_hash": config_hash(self.config), "metrics": json_lines(self.record.metrics)}
             checkpoint.save(self.record.directory, state | own)
         self._last_saved = time.monotonic()
 

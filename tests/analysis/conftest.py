@@ -15,8 +15,8 @@ from written_runs import write_completed
 
 from bnrepro.config.convert import to_dict
 from bnrepro.config.identity import flatten
-from bnrepro.rundir.files import write_json, write_text
-from bnrepro.rundir.record import CONFIG, METRICS, metrics_text
+from bnrepro.rundir.files import json_lines, write_json, write_text
+from bnrepro.rundir.record import CONFIG, METRICS
 from bnrepro.rundir.result import write_result
 from bnrepro.sweep.directory import SWEEP
 from bnrepro.sweep.plan import Axes, Cell, Plan, plan_sweep, sweep_json
@@ -99,7 +99,7 @@ class SyntheticSweep:
         write_text(directory / CONFIG, yaml.safe_dump(to_dict(cell.config), sort_keys=False))
         error = self.error(cell.config.norm.name, cell.config.batch_size, cell.config.seed)
         if self.metrics:
-            write_text(directory / METRICS, metrics_text([*self._metrics(cell, error["running"], state)]))
+            write_text(directory / METRICS, json_lines([*self._metrics(cell, error["running"], state)]))
         if state == "failed":
             write_result(directory, failed_result(cell.config, self.message))
         elif state == "diverged":
