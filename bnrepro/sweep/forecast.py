@@ -32,6 +32,8 @@ WARM_UP = 0.25
 """Of the timed seconds."""
 MANY_STEPS = 30
 """Among so many the first ones, which are slower, do not matter."""
+CHUNK_STEPS = 32
+"""On a CPU, between looks at the clock: of a batch of one, the training loop takes hundreds."""
 LONG_SECONDS = 10.0
 """Of steps that take so long the first ones are as good as any."""
 FEW_IMAGES = 32
@@ -152,13 +154,13 @@ def _time_steps(
     saved: dict[str, float],
 ) -> tuple[Session, int, float]:
     """A session with these images and seconds of training steps; `saved` grows."""
-    sessions = standstill_sessions(configs, dataset, device)
+    sessions = _sessions(configs, dataset, device)
     session, network = sessions[0], _network(configs[0])
     size = session.trainer.sgd_batch_size
     records = len(sessions) == 1 and device.type == "cpu" and isinstance(session.trainer.step, ReplayedStep)
     if not records:
         return session, *_after_warm_up(timer(sessions), at_least, size)
-    (plain,) = standstill_sessions([replace(configs[0], capture=False)], dataset, device)
+    (plain,) = _sessions([replace(configs[0], capture=False)], dataset, device)
     images, plain_seconds = _after_warm_up(timer([plain]), at_least, size)
     steps = images / size
     if network in saved:
@@ -167,6 +169,15 @@ def _time_steps(
     timed, seconds = time_training(session, at_least)
     saved[network] = max(0.0, plain_seconds / steps - seconds / timed * size)
     return session, timed, seconds
+
+
+def _sessions(configs: Sequence[RunConfig], dataset: Dataset, device: torch.device) -> list[Session]:
+    """At standstill; on a CPU in short chunks: a small batch is timed no longer than a large one."""
+    sessions = standstill_sessions(configs, dataset, device)
+    if device.type == "cpu":
+        for session in sessions:
+            session.trainer.stops = range(CHUNK_STEPS, session.trainer.steps_per_epoch, CHUNK_STEPS)
+    return sessions
 
 
 def _after_warm_up(

@@ -7,6 +7,7 @@ from bnrepro.data import load_data
 from bnrepro.sweep.forecast import forecast
 from bnrepro.sweep.plan import Axes, plan_sweep
 from bnrepro.training.step import cpu_replay
+from bnrepro.training.trainer import take_steps
 
 
 def test_a_dry_run_records_the_step_of_a_network_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,3 +26,19 @@ def test_a_dry_run_records_the_step_of_a_network_once(monkeypatch: pytest.Monkey
     assert len(recorded) == 2
     assert set(found) == {cell.id for cell in plan.cells}
     assert all(cost.train_seconds > 0 for cost in found.values())
+
+
+def test_a_dry_run_looks_at_the_clock_after_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine batch sizes × three norms were timed for ten seconds, most of it on batches of one to four."""
+    taken = []
+
+    def take(step, task, x, y, size, number):
+        taken.append(len(y) // size)
+        return take_steps(step, task, x, y, size, number)
+
+    monkeypatch.setattr("bnrepro.training.trainer.take_steps", take)
+    overrides = [override for override in TINY if not override.startswith("batch_size")]
+    plan = plan_sweep(overrides, Axes(("gn",), (1,), (0,)), 128)
+    found = forecast(plan, load_data(plan.cells[0].config.data), {}, print)
+    assert max(taken) <= 32 < plan.cells[0].steps
+    assert found[plan.cells[0].id].train_seconds > 0
