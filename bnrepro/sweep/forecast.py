@@ -18,7 +18,7 @@ from bnrepro.sweep.lockstep import in_groups
 from bnrepro.sweep.plan import Cell, Plan
 from bnrepro.training.process.device import prepare_device, wait_for
 from bnrepro.training.session import Session, build_network, norm_layers
-from bnrepro.training.speed.estimate import Estimate, estimate
+from bnrepro.training.speed.estimate import Estimate, count_step, estimate
 from bnrepro.training.speed.timing import standstill_sessions, time_training, timer
 from bnrepro.training.step.accumulation import part_size
 from bnrepro.training.step.replayed import ReplayedStep
@@ -126,20 +126,28 @@ def _timed(group: Sequence[Cell], dataset: Dataset, at_least: float, known: Know
     session, timed, seconds = _time_steps(lighter, dataset, device, at_least, known.saved_seconds)
     few = min(len(dataset.test), MOST_TEST_IMAGES, max(1, round(timed * FORWARD_SPEED)))
     per_image, shape = _time_evaluation(session, few)
-    images = part_size(session.trainer.model, config.micro_batch_size, cell.sizes.step_images)
     # what a GPU keeps for backward depends on the groups, what is computed does not
     network = f"{_network(config)} {cell.sizes if device.type == 'cuda' else ''}"
     if network not in known.counted:
-        known.counted[network] = estimate(
-            lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images
-        )
+        known.counted[network] = _counted(cell, session, dataset, shape)
     counted = known.counted[network]
+    images = part_size(session.trainer.model, config.micro_batch_size, cell.sizes.step_images)
     return Forecast(
         train_seconds=seconds / timed * cell.images,
         evaluation_seconds=per_image * _evaluated_images(config, session, len(dataset.test)),
         flops_per_image=counted.flops_per_image,
         memory_bytes=counted.memory_bytes(images, config.precision),
     )
+
+
+def _counted(cell: Cell, session: Session, dataset: Dataset, shape: tuple[int, ...]) -> Estimate:
+    """A CPU takes the step that is counted: the meta device, which computes nothing, loads a compiler."""
+    config, model, on_cpu = cell.config, session.trainer.model, session.device.type == "cpu"
+    sizes = session.sizes if on_cpu else cell.sizes
+    images = part_size(model, config.micro_batch_size, sizes.step_images)
+    if on_cpu:
+        return count_step(model.train(), shape, images)
+    return estimate(lambda: build_network(config, norm_layers(config, sizes), dataset), shape, images)
 
 
 def _network(config: RunConfig) -> str:

@@ -10,6 +10,8 @@ from tiny_runs import TINY, tiny_run
 
 COMPOSE = ("hydra", "omegaconf", "yaml")
 TRAIN = (*COMPOSE, "torch", "numpy", "tensorboard")
+LONG = (*(key for key in TINY if not key.startswith(("batch_size", "epochs"))), "epochs=8")
+"""At a batch size of 1 so many steps that they are recorded."""
 HEAVY = (
     *("hydra", "omegaconf", "yaml", "numpy", "pandas", "matplotlib", "scipy", "scipy.stats", "sklearn"),
     *("torch", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "functorch", "PIL", "jinja2"),
@@ -66,6 +68,19 @@ def test_composing_a_config_needs_hydra_alone(arguments: str) -> None:
 def test_a_run_on_digits_imports_neither_a_compiler_nor_image_libraries(tmp_path: Path) -> None:
     out, modules = imported(CALL, "train", *TINY, "tensorboard=true", "--out", str(tmp_path / "run"))
     assert "error " in str(out)
+    assert modules <= {*TRAIN, "PIL"}
+
+
+def test_a_run_with_recorded_steps_imports_no_compiler(tmp_path: Path) -> None:
+    out, modules = imported(CALL, "train", *LONG, "batch_size=1", "--out", str(tmp_path / "run"))
+    assert "error " in str(out)
+    assert modules <= {*TRAIN, "PIL"}
+
+
+def test_a_dry_run_with_recorded_steps_imports_no_compiler(tmp_path: Path) -> None:
+    grid = ("--norms", "bn,gn", "--batch-sizes", "1", "--out", str(tmp_path / "sweep"))
+    out, modules = imported(CALL, "sweep", "batch-size", *LONG, "--dry-run", *grid)
+    assert "about " in str(out)
     assert modules <= {*TRAIN, "PIL"}
 
 
