@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bnrepro.cli import main
 
-PRELOADED = ["bnrepro.sweep.worker", "bnrepro.training.process.preload"]
+PRELOADED = ["bnrepro.sweep.worker"]
 """As the workers of a sweep in this process, which come from the same server."""
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from bnrepro.config.schema import RunConfig
 from bnrepro.sweep.fork_server import fork_server
 from bnrepro.sweep.worker import visible_device
-from bnrepro.training.step.cpu_replay import WORTH_STEPS
 
 START_SECONDS = 300.0
 """How long the measurements may wait for the slowest of them to get ready."""
@@ -56,7 +55,7 @@ def side_by_side(
 
     A process of its own has a peak of memory of its own.
     """
-    context = fork_server(config, WORTH_STEPS)  # without torchvision, whose memory is the tutorial loop's
+    context = fork_server()  # without torchvision, whose memory is the tutorial loop's
     barrier = context.Barrier(jobs)
     pipes, processes = [], []
     try:

@@ -17,12 +17,8 @@ from bnrepro.cli.slurm import Gpus, Partition, Time, Wait, check_launcher, slurm
 from bnrepro.rundir.describe import counted
 
 if TYPE_CHECKING:
-    from bnrepro.config.schema import RunConfig
     from bnrepro.data import Dataset
     from bnrepro.sweep.plan import Plan
-
-FEW_IMAGES = 1000
-"""Of a training set, before it is known."""
 
 app = typer.Typer(help="Train every cell of a grid.", no_args_is_help=True)
 
@@ -166,7 +162,9 @@ def _sweep(
 
     base = compose_base(overrides, asked.config_dir, key)  # a mistake is said before PyTorch is loaded
     if not asked.dry_run and base.launcher.get("name") == "local":
-        _start_server(base, values if key == "batch_size" else None)
+        from bnrepro.sweep.fork_server import fork_server
+
+        fork_server()  # workers are forked from it: it loads PyTorch while this process does
     with doing("loading PyTorch"):
         from bnrepro.cli.forecast import show_forecast
         from bnrepro.sweep.local import parse_jobs
@@ -189,14 +187,6 @@ def _sweep(
         submit(plan, directory, dataset, together, asked.wait, announcement)
     else:
         _run_here(plan, directory, number, together, announcement)
-
-
-def _start_server(base: RunConfig, batch_sizes: Sequence[int | float] | None) -> None:
-    """Workers are forked from it: it loads PyTorch while this process does."""
-    from bnrepro.sweep.fork_server import fork_server
-
-    smallest = min(batch_sizes or base.sweep.batch_sizes)
-    fork_server(base, steps=round(base.epochs * FEW_IMAGES / max(1, smallest)))
 
 
 class Announcement:

@@ -11,26 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 
 from bnrepro.config.errors import UsageError
-from bnrepro.config.schema import RunConfig
 
 LONGEST = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 """Bytes of a path in which the server's socket finds room: the system takes 107 (unix(7))."""
-WORKER, RECORDING = "bnrepro.sweep.worker", "bnrepro.training.process.preload"
-WORTH_RECORDING = 1000
-"""Steps of a run from which on they are recorded on a CPU: `WORTH_STEPS`, without importing PyTorch."""
-GPU_FILES = ("nvidia*", "kfd", "dxg")
-"""Of /dev, where there may be a GPU."""
+WORKER = "bnrepro.sweep.worker"
 
 
-def fork_server(config: RunConfig, steps: int) -> ForkServerContext:
+def fork_server() -> ForkServerContext:
     """Starts processes from a server that has loaded what a run needs, and does nothing else.
 
     The server starts here, unless it has been; a caller that has something else to load calls this first.
-    `steps`: of the longest run, at least about: without what recording a step needs, a worker loads that
-    itself. A new process takes no time, and inherits neither this process's threads nor its files. Raises
+    A new process takes no time, and inherits neither this process's threads nor its files. Raises
     `UsageError` where the server's socket has no room.
     """
     folder = tempfile.gettempdir()
@@ -40,24 +33,10 @@ def fork_server(config: RunConfig, steps: int) -> ForkServerContext:
             f"{LONGEST} bytes, as TMPDIR=/tmp"
         )
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_preloaded(config, steps))
+    context.set_forkserver_preload([WORKER])
     with _as_this_process():
         forkserver.ensure_running()
     return context
-
-
-def _preloaded(config: RunConfig, steps: int) -> list[str]:
-    records = config.capture and steps >= WORTH_RECORDING and _is_on_cpu(config.device)
-    return [WORKER, *([RECORDING] if records else [])]
-
-
-def _is_on_cpu(device: str) -> bool:
-    """Known without PyTorch."""
-    return device == "cpu" or (device == "auto" and not any(map(_in_dev, GPU_FILES)))
-
-
-def _in_dev(pattern: str) -> bool:
-    return next(Path("/dev").glob(pattern), None) is not None
 
 
 @contextmanager

@@ -73,8 +73,7 @@ class Pool:
         self._queue = deque(longest_first(groups))
         if not groups:
             return self._results
-        steps = max(cell.steps for cells in groups for cell in cells)
-        self._context = fork_server(groups[0][0].config, steps)
+        self._context = fork_server()
         try:
             for index in range(min(self._jobs, len(groups))):
                 self._workers.append(self._start(index % self._gpus if self._gpus else None))

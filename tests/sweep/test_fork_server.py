@@ -9,10 +9,8 @@ from multiprocessing import forkserver
 import pytest
 from tiny_runs import TINY
 
-from bnrepro.config.compose import compose_config
 from bnrepro.config.errors import UsageError
-from bnrepro.sweep.fork_server import LONGEST, WORTH_RECORDING, fork_server
-from bnrepro.training.step.cpu_replay import WORTH_STEPS
+from bnrepro.sweep.fork_server import LONGEST, fork_server
 
 AS_THE_SCRIPT = "import sys; sys.path[:] = filter(None, sys.path); from bnrepro.cli import main; main()"
 
@@ -22,10 +20,10 @@ def test_a_temporary_folder_with_too_long_a_path_is_said_in_a_line(monkeypatch):
     longest = "/" + "ä" * (LONGEST // 2)
     monkeypatch.setattr(tempfile, "tempdir", longest + "xx")
     with pytest.raises(UsageError, match=rf"^TMPDIR=/ä+xx: .* at most {LONGEST} bytes"):
-        fork_server(compose_config(["device=cpu"]), steps=1)
+        fork_server()
     monkeypatch.setattr(tempfile, "tempdir", longest[: LONGEST // 2])
     monkeypatch.setattr(forkserver, "ensure_running", lambda: None)  # there is no such folder
-    assert fork_server(compose_config(["device=cpu"]), steps=1).get_start_method() == "forkserver"
+    assert fork_server().get_start_method() == "forkserver"
 
 
 def test_modules_where_the_user_stands_do_not_take_the_place_of_pythons(tmp_path):
@@ -42,9 +40,5 @@ def test_modules_where_the_user_stands_do_not_take_the_place_of_pythons(tmp_path
 
 def test_starting_the_server_leaves_the_environment_as_it_was():
     before = dict(os.environ)
-    fork_server(compose_config(["device=cpu"]), steps=1)
+    fork_server()
     assert dict(os.environ) == before
-
-
-def test_what_recording_needs_is_loaded_where_steps_are_recorded():
-    assert WORTH_RECORDING == WORTH_STEPS
