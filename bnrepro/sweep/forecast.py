@@ -165,8 +165,8 @@ def _time_steps(
     sessions = _sessions(configs, dataset, device)
     session, network = sessions[0], _network(configs[0])
     size = session.trainer.sgd_batch_size
-    records = len(sessions) == 1 and device.type == "cpu" and isinstance(session.trainer.step, ReplayedStep)
-    if not records:
+    step = session.trainer.step
+    if len(sessions) > 1 or device.type != "cpu" or not isinstance(step, ReplayedStep):
         return session, *_after_warm_up(timer(sessions), at_least, size)
     (plain,) = _sessions([replace(configs[0], capture=False)], dataset, device)
     images, plain_seconds = _after_warm_up(timer([plain]), at_least, size)
@@ -174,6 +174,8 @@ def _time_steps(
     if network in saved:
         return plain, images, max(LEAST_SHARE * plain_seconds, plain_seconds - steps * saved[network])
     time_training(session, 0.0)  # records
+    if not step.replays:
+        return plain, images, plain_seconds
     timed, seconds = time_training(session, at_least)
     saved[network] = max(0.0, plain_seconds / steps - seconds / timed * size)
     return session, timed, seconds

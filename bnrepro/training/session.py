@@ -32,7 +32,7 @@ from bnrepro.training.optimizer import build_optimizer, lr_schedule, scaled_lr
 from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
 from bnrepro.training.step.accumulation import Accumulation
-from bnrepro.training.step.cpu_replay import WORTH_STEPS, replay_operations
+from bnrepro.training.step.cpu_replay import replay_where_worth
 from bnrepro.training.step.cuda_graph import capture_graph
 from bnrepro.training.step.plain import Gradients, PlainStep, first_outputs, whole_batch
 from bnrepro.training.step.replayed import MakeReplay, where_possible
@@ -197,8 +197,8 @@ def _make_replay(config: RunConfig, device: torch.device, total_steps: int) -> M
     """How the training step is replayed, where that is asked for and saves time."""
     if config.capture and device.type == "cuda":
         return capture_graph if config.capture is True else where_possible(capture_graph)
-    if config.capture and device.type == "cpu" and not config.compile and total_steps >= WORTH_STEPS:
-        return replay_operations
+    if config.capture and device.type == "cpu" and not config.compile:
+        return replay_where_worth(total_steps)
     return None
 
 

@@ -6,7 +6,7 @@ from tiny_runs import TINY
 from bnrepro.data import load_data
 from bnrepro.sweep.forecast import forecast
 from bnrepro.sweep.plan import Axes, plan_sweep
-from bnrepro.training.step import cpu_replay
+from bnrepro.training.step.cpu_replay import is_worth, replay_operations
 from bnrepro.training.trainer import take_steps
 
 
@@ -16,12 +16,12 @@ def test_a_dry_run_records_the_step_of_a_network_once(monkeypatch: pytest.Monkey
 
     def record(*arguments):
         recorded.append(arguments)
-        return cpu_replay.replay_operations(*arguments)
+        return replay_operations(*arguments)
 
-    monkeypatch.setattr("bnrepro.training.session.replay_operations", record)
+    monkeypatch.setattr("bnrepro.training.step.cpu_replay.replay_operations", record)
     overrides = [override for override in TINY if not override.startswith(("batch_size", "epochs"))]
     plan = plan_sweep([*overrides, "epochs=40"], Axes(("gn", "none"), (1, 2, 4), (0,)), 128)
-    assert all(cell.steps >= cpu_replay.WORTH_STEPS for cell in plan.cells)
+    assert all(is_worth(cell.steps, cell.sizes.step_images * 8 * 8) for cell in plan.cells)
     found = forecast(plan, load_data(plan.cells[0].config.data), {}, print)
     assert len(recorded) == 2
     assert set(found) == {cell.id for cell in plan.cells}

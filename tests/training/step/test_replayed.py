@@ -22,7 +22,7 @@ from bnrepro.training.lockstep.stacked import Lockstep
 from bnrepro.training.position import Position
 from bnrepro.training.process.device import prepare_device
 from bnrepro.training.session import Session
-from bnrepro.training.step.cpu_replay import replay_operations
+from bnrepro.training.step.cpu_replay import replay_operations, replay_where_worth
 from bnrepro.training.step.cuda_graph import WARM_UP_STEPS
 from bnrepro.training.step.replayed import where_possible
 from bnrepro.training.trainer import take_steps
@@ -91,6 +91,34 @@ def test_replayed_steps_with_images_for_the_statistics_alone_are_the_plain_ones(
     assert made.trainer.step.replays
     assert torch.equal(losses, plain_losses)
     torch.testing.assert_close(state["model"], plain["model"], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("model", ["mlp", "lstm"])
+@pytest.mark.parametrize("norm", ["bn", "bn_noisy", "ln", "none"])
+def test_replayed_steps_of_the_claims_networks_are_the_plain_ones(model, norm):
+    overrides = (f"model={model}", f"norm={norm}", "optimizer=adam", "optimizer.clip_norm=0.1")
+    plain_losses, plain = trained(session(*overrides))
+    made = session(*overrides, make_replay=replay_operations)
+    losses, state = trained(made)
+    assert made.trainer.step.replays
+    assert torch.equal(losses, plain_losses)
+    torch.testing.assert_close(state["optimizer"], plain["optimizer"], rtol=0, atol=0)
+
+
+def test_a_step_is_recorded_only_in_a_run_that_gains_by_it():
+    """A short run, or one of large batches, would take longer."""
+    made = session()
+    x, y = next(made.trainer.feed.train_batches(made.table(0), [slice(0, 8)]))
+    asked = []
+
+    def take(x, y):
+        asked.append(len(x))
+        return torch.zeros(()) + x.sum()
+
+    assert replay_where_worth(299)(take, [], x, y) is take
+    assert replay_where_worth(400)(take, [], x.repeat(100, 1, 1, 1), y) is take
+    assert not asked
+    assert replay_where_worth(400)(take, [], x, y) is not take
 
 
 FIXED_SGD = ("protocol=fixed_sgd", "protocol.sgd_batch_size=8")
