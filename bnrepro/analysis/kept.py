@@ -118,10 +118,6 @@ def one_plan(plans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return plan
 
 
-def _refusal(path: Path, line: int, error: Exception) -> UsageError:
-    return UsageError(f"{path}, line {line}: cannot be ({error}); write it again with `plot`")
-
-
 def _read_csv(path: Path) -> list[dict[str, str]]:
     try:
         return list(csv.DictReader(io.StringIO(read_text(path, MOST_BYTES), newline="")))
