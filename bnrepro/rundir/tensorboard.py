@@ -11,10 +11,10 @@ from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from bnrepro.config.identity import flatten, numeric_part
 from bnrepro.rundir.boards import board_directory, sweep_board
-from bnrepro.rundir.event_records import framed
 from bnrepro.rundir.files import create, make_directory, remove, storing
 
 METRIC = "final/error_running"
@@ -89,6 +89,7 @@ class EventFile:
         self.path = directory / f"events.out.tfevents.{now:.6f}.{host}.{os.getpid()}{suffix}"
         with storing(self.path):
             self._file = create(self.path)
+        self._writer = RecordWriter(self._file)
         self._add(Event(wall_time=now, file_version="brain.Event:2"))
 
     def write(self, summary: Summary, step: int) -> None:
@@ -96,8 +97,8 @@ class EventFile:
 
     def _add(self, event: Event) -> None:
         with storing(self.path):
-            self._file.write(framed(event.SerializeToString()))
-            self._file.flush()
+            self._writer.write(event.SerializeToString())
+            self._writer.flush()
 
     def close(self) -> None:
         with storing(self.path):

@@ -9,13 +9,13 @@ import pytest
 from tiny_runs import TINY, tiny_run
 
 COMPOSE = ("hydra", "omegaconf", "yaml")
-TRAIN = (*COMPOSE, "torch", "numpy", "tensorboard", "tensorboard.compat.tensorflow_stub")
+TRAIN = (*COMPOSE, "torch", "numpy", "tensorboard")
 LONG = (*(key for key in TINY if not key.startswith(("batch_size", "epochs"))), "epochs=8")
 """At a batch size of 1 so many steps that they are recorded."""
 HEAVY = (
     *("hydra", "omegaconf", "yaml", "numpy", "pandas", "matplotlib", "scipy", "scipy.stats", "sklearn"),
     *("torch", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "functorch", "PIL", "jinja2"),
-    *("tensorboard", "tensorboard.compat.tensorflow_stub", "submitit", "plotly"),
+    *("tensorboard", "submitit", "plotly"),
 )
 """What takes a tenth of a second or more, and PyTorch's compiler, which takes two."""
 CALL = """
@@ -96,24 +96,13 @@ def test_a_plot_needs_neither_torch_nor_a_statistics_library(tmp_path: Path) -> 
     assert modules <= {"yaml", "numpy", "pandas", "matplotlib", "PIL"}
 
 
-def test_a_plot_into_tensorboard_needs_no_stand_in_for_tensorflow(tmp_path: Path) -> None:
-    tiny_sweep(tmp_path, tensorboard=True)
-    _, modules = imported(CALL, "plot", str(tmp_path), "--format", "png")
-    assert "tensorboard" in modules
-    assert modules <= {"yaml", "numpy", "pandas", "matplotlib", "PIL", "tensorboard"}
-
-
-def tiny_sweep(directory: Path, tensorboard: bool = False) -> None:
+def tiny_sweep(directory: Path) -> None:
     """A sweep of one cell that is completed."""
     from bnrepro.rundir.files import write_json
-    from bnrepro.rundir.tensorboard import write_experiment
     from bnrepro.sweep.plan import Axes, plan_sweep, sweep_json
 
-    overrides = [key for key in TINY if not key.startswith(("batch_size", "tensorboard"))]
-    shown = f"tensorboard={str(tensorboard).lower()}"
-    plan = plan_sweep([*overrides, shown], Axes(("gn",), (16,), (0,)), 128)
+    overrides = [override for override in TINY if not override.startswith("batch_size")]
+    plan = plan_sweep(overrides, Axes(("gn",), (16,), (0,)), 128)
     (cell,) = plan.cells
-    tiny_run(cell.directory(directory), "norm=gn", shown)
+    tiny_run(cell.directory(directory), "norm=gn")
     write_json(directory / "sweep.json", sweep_json(plan))
-    if tensorboard:
-        write_experiment(directory, sweep_json(plan))
