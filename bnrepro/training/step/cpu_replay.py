@@ -18,7 +18,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from bnrepro.training.step.operations import Operations
 from bnrepro.training.step.replayed import MakeReplay, Take
 
-LEAST_STEPS, VALUES_PER_STEP = 300, 128
+LEAST_STEPS, VALUES_PER_STEP = 200, 128
 """When recording pays, see `is_worth`."""
 
 _aten = torch.ops.aten

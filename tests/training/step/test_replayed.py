@@ -115,10 +115,10 @@ def test_a_step_is_recorded_only_in_a_run_that_gains_by_it():
         asked.append(len(x))
         return torch.zeros(()) + x.sum()
 
-    assert replay_where_worth(299)(take, [], x, y) is take
-    assert replay_where_worth(400)(take, [], x.repeat(100, 1, 1, 1), y) is take
+    assert replay_where_worth(199)(take, [], x, y) is take
+    assert replay_where_worth(300)(take, [], x.repeat(100, 1, 1, 1), y) is take
     assert not asked
-    assert replay_where_worth(400)(take, [], x, y) is not take
+    assert replay_where_worth(300)(take, [], x, y) is not take
 
 
 FIXED_SGD = ("protocol=fixed_sgd", "protocol.sgd_batch_size=8")
