@@ -158,7 +158,7 @@ class _Changed:
 
     def __init__(self, feed: Feed, transform: Transform) -> None:
         self.feed, self.transform = feed, transform
-        self.device, self.chunk_images = feed.device, feed.chunk_images
+        self.device, self.chunk_images, self.image_values = feed.device, feed.chunk_images, feed.image_values
 
     def __len__(self) -> int:
         return len(self.feed)

@@ -20,6 +20,8 @@ class Feed(Protocol):
     device: torch.device
     chunk_images: int
     """Images that are best asked for at once, in whole steps."""
+    image_values: int
+    """Numbers of an image: C · H · W."""
 
     def __len__(self) -> int:
         """Images of the split."""

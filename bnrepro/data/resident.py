@@ -112,6 +112,7 @@ class ResidentFeed:
         self.padding = padding
         self.augment = augment
         self.device = self.images.device
+        self.image_values = self.images[0].numel()
         self.dtype = dtype
         # Of values 0…255, as (1, C, 1, 1).
         self._mean = 255 * torch.tensor(mean, dtype=dtype, device=device).view(1, -1, 1, 1)

@@ -174,8 +174,6 @@ def _time_steps(
     if network in saved:
         return plain, images, max(LEAST_SHARE * plain_seconds, plain_seconds - steps * saved[network])
     time_training(session, 0.0)  # records
-    if not step.replays:
-        return plain, images, plain_seconds
     timed, seconds = time_training(session, at_least)
     saved[network] = max(0.0, plain_seconds / steps - seconds / timed * size)
     return session, timed, seconds

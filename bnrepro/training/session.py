@@ -32,7 +32,7 @@ from bnrepro.training.optimizer import build_optimizer, lr_schedule, scaled_lr
 from bnrepro.training.position import Position
 from bnrepro.training.process.distributed import World
 from bnrepro.training.step.accumulation import Accumulation
-from bnrepro.training.step.cpu_replay import replay_where_worth
+from bnrepro.training.step.cpu_replay import is_worth, replay_operations
 from bnrepro.training.step.cuda_graph import capture_graph
 from bnrepro.training.step.plain import Gradients, PlainStep, first_outputs, whole_batch
 from bnrepro.training.step.replayed import MakeReplay, where_possible
@@ -163,7 +163,11 @@ def _trainer(
     return Trainer(
         model=model,
         plain=plain,
-        make_replay=_make_replay(config, feed.device, total) if world.size == 1 and not draws else None,
+        make_replay=(
+            _make_replay(config, feed.device, total, sizes.step_images * feed.image_values)
+            if world.size == 1 and not draws
+            else None
+        ),
         feed=feed,
         task=task,
         sgd_batch_size=sizes.sgd_batch_size,
@@ -193,12 +197,12 @@ def _gradients(
     return Accumulation(model, forward, task, config.micro_batch_size, world.unsynced(parallel))
 
 
-def _make_replay(config: RunConfig, device: torch.device, total_steps: int) -> MakeReplay | None:
+def _make_replay(config: RunConfig, device: torch.device, steps: int, values: int) -> MakeReplay | None:
     """How the training step is replayed, where that is asked for and saves time."""
     if config.capture and device.type == "cuda":
         return capture_graph if config.capture is True else where_possible(capture_graph)
-    if config.capture and device.type == "cpu" and not config.compile:
-        return replay_where_worth(total_steps)
+    if config.capture and device.type == "cpu" and not config.compile and is_worth(steps, values):
+        return replay_operations
     return None
 
 

@@ -31,7 +31,7 @@ def assert_nothing_changes(directory, *overrides: str) -> None:
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_every_number_is_the_same_bit_for_bit_under_every_norm(tmp_path, monkeypatch, norm):
     """Losses, weights and running statistics, where the step is replayed too: no step is short of that."""
-    monkeypatch.setattr("bnrepro.training.step.cpu_replay.is_worth", lambda *_: True)
+    monkeypatch.setattr("bnrepro.training.session.is_worth", lambda *_: True)
     assert_nothing_changes(tmp_path, f"norm={norm}")
 
 

@@ -18,7 +18,7 @@ def test_a_dry_run_records_the_step_of_a_network_once(monkeypatch: pytest.Monkey
         recorded.append(arguments)
         return replay_operations(*arguments)
 
-    monkeypatch.setattr("bnrepro.training.step.cpu_replay.replay_operations", record)
+    monkeypatch.setattr("bnrepro.training.session.replay_operations", record)
     overrides = [override for override in TINY if not override.startswith(("batch_size", "epochs"))]
     plan = plan_sweep([*overrides, "epochs=40"], Axes(("gn", "none"), (1, 2, 4), (0,)), 128)
     assert all(is_worth(cell.steps, cell.sizes.step_images * 8 * 8) for cell in plan.cells)

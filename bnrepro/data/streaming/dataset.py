@@ -37,8 +37,10 @@ class StreamedDataset(Dataset):
         colour = Colour(self.mean, self.std, config.stream.jitter, config.stream.lighting, device)
         sides = {"train": self.train, "test": self.test}
         reader = _reader(sides, config, device)
+        values = self.in_channels * config.stream.crop_size**2
         train, test = (
-            StreamFeed(side, split.labels, reader, colour, config.augment) for side, split in sides.items()
+            StreamFeed(side, split.labels, reader, colour, config.augment, values)
+            for side, split in sides.items()
         )
         return train, test
 

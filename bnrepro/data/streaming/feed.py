@@ -25,8 +25,11 @@ class StreamFeed:
 
     chunk_images = 64  # of 224×224 pixels; soon a pause between also where a step takes seconds
 
-    def __init__(self, side: str, labels: Tensor, reader: Reader, colour: Colour, augment: str) -> None:
+    def __init__(
+        self, side: str, labels: Tensor, reader: Reader, colour: Colour, augment: str, image_values: int
+    ) -> None:
         self.device = colour.device
+        self.image_values = image_values
         self._side = side
         self._labels = labels
         self._reader = reader

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from bnrepro.training.step.operations import Operations
-from bnrepro.training.step.replayed import MakeReplay, Take
+from bnrepro.training.step.replayed import Take
 
 LEAST_STEPS, VALUES_PER_STEP = 200, 128
 """When recording pays, see `is_worth`."""
@@ -38,15 +38,6 @@ def is_worth(steps: int, values: int) -> bool:
     MLP's step, and nothing to speak of at 128 images of CIFAR (one thread, an Intel Xeon).
     """
     return steps >= LEAST_STEPS + values / VALUES_PER_STEP
-
-
-def replay_where_worth(steps: int) -> MakeReplay:
-    """`replay_operations` where a run of so many steps gains by it."""
-
-    def make(take: Take, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Take:
-        return replay_operations(take, state, x, y) if is_worth(steps, x.numel()) else take
-
-    return make
 
 
 def replay_operations(take: Take, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Take:
