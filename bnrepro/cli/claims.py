@@ -129,7 +129,7 @@ def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _launch(launcher: str, jobs: str) -> Launch:
     from bnrepro.sweep.local import parse_jobs
-    from bnrepro.sweep.run import find_cells, run_sweep
+    from bnrepro.sweep.run import has_ended, run_sweep
 
     number = parse_jobs(jobs)
 
@@ -142,8 +142,10 @@ def _launch(launcher: str, jobs: str) -> Launch:
         from bnrepro.sweep.slurm.parameters import slurm_config
         from bnrepro.sweep.slurm.submit import submit_sweep
 
+        if has_ended(plan, directory):  # what cannot train would fail, and be waited for, again and again
+            return True
         dataset = load_data(plan.cells[0].config.data)
         submit_sweep(plan, directory, slurm_config(plan.base.launcher), dataset, None)
-        return not find_cells(plan, directory).todo
+        return has_ended(plan, directory)
 
     return slurm if launcher == "slurm" else local

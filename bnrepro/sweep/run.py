@@ -15,7 +15,7 @@ from bnrepro.config.schema import RunConfig
 from bnrepro.rundir.files import clear_unfinished
 from bnrepro.rundir.lock import exclusive
 from bnrepro.rundir.record import CHECKPOINT
-from bnrepro.rundir.result import is_over, read_result
+from bnrepro.rundir.result import RESULT, is_over, read_result
 from bnrepro.rundir.tensorboard import write_experiment
 from bnrepro.sweep.directory import read_sweep, write_sweep
 from bnrepro.sweep.local import Pool, default_jobs
@@ -68,6 +68,11 @@ def find_cells(plan: Plan, directory: Path) -> Found:
         else:
             found.todo.append(cell)
     return found
+
+
+def has_ended(plan: Plan, directory: Path) -> bool:
+    """Has every cell a result, be it that it failed?"""
+    return all((cell.directory(directory) / RESULT).exists() for cell in find_cells(plan, directory).todo)
 
 
 @contextmanager

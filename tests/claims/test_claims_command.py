@@ -14,6 +14,10 @@ import tiny_claim
 from tiny_runs import call
 
 from bnrepro.claims import CLAIMS
+from bnrepro.rundir.result import write_result
+from bnrepro.sweep.prepare import prepare_sweep
+from bnrepro.sweep.run import has_ended
+from bnrepro.training.outcome import failed_result
 
 HERE = Path(__file__).parent
 PROGRAM = "import tiny_claim; tiny_claim.add(); from bnrepro.cli import main; main()"
@@ -131,3 +135,14 @@ def test_a_page_that_does_not_fit_is_refused_before_anything_runs(tmp_path, text
     assert line in ended.err
     assert (tmp_path / "claims.json").read_text() == text
     assert not results(tmp_path)
+
+
+def test_a_cluster_is_not_asked_again_for_a_run_that_cannot_train(tmp_path):
+    """Batch norm at one image failed in every job, and the claim waited for the next one for ever."""
+    (experiment,) = tiny_claim.first({})
+    plan, _ = prepare_sweep(experiment.all_overrides(), experiment.axes(100))
+    for cell in plan.cells:
+        assert not has_ended(plan, tmp_path)
+        cell.directory(tmp_path).mkdir(parents=True)
+        write_result(cell.directory(tmp_path), failed_result(cell.config, "one value per channel"))
+    assert has_ended(plan, tmp_path)
