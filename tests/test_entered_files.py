@@ -2,7 +2,7 @@
 
 from count_entered import one_run
 
-MOST_FILES = 47
+MOST_FILES = 46
 """Whoever adds a file to the path of a plain run raises this, with the reason in the commit message."""
 
 

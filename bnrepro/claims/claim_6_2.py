@@ -29,6 +29,11 @@ def bad_per_step(bn: Mapping[int, Errors], none: Mapping[int, Errors], running: 
     """Each: time steps -> seed -> error; `running` is `bn` under running averages."""
     worse = {steps: of_difference(bn[steps], none[steps]) for steps in bn}
     beside = {steps: of_difference(running[steps], none[steps]) for steps in bn}
+    reported = [steps for steps in worse if steps not in JUDGED]
+
+    def both(lengths: Sequence[int]) -> str:
+        return f"{_by_steps(worse, lengths)}; with running averages {_by_steps(beside, lengths)}"
+
     verdicts = {verdict_above(worse[steps], WORSE) for steps in JUDGED}
     if len(verdicts) == 1:
         verdict = verdicts.pop()
@@ -39,7 +44,7 @@ def bad_per_step(bn: Mapping[int, Errors], none: Mapping[int, Errors], running: 
         f"BN with precise statistics of every step − LSTM without a norm: lower limit > {WORSE:g} point at "
         f"T = 8 and 16; contradicted if the upper limit < {WORSE:g} at both; T = {SLOW} is only reported",
         verdict,
-        f"{_by_steps(worse)}; with running averages {_by_steps(beside)}",
+        f"{both(JUDGED)}; only reported: {both(reported)}" if reported else both(JUDGED),
         {"precise": _numbers(worse), "running": _numbers(beside)},
     )
 
@@ -96,8 +101,8 @@ def one_blank_step(tables: Tables, steps: int, way: str) -> dict[int, float]:
     return {seed: by_blanks[recurrent.BLANK_STEPS.index(1)] for seed, by_blanks in costs.items()}
 
 
-def _by_steps(intervals: Mapping[int, Interval]) -> str:
-    return ", ".join(f"T = {steps}: {interval.text('points')}" for steps, interval in intervals.items())
+def _by_steps(intervals: Mapping[int, Interval], lengths: Sequence[int]) -> str:
+    return ", ".join(f"T = {steps}: {intervals[steps].text('points')}" for steps in lengths)
 
 
 def _numbers(intervals: Mapping[int, Interval]) -> dict[str, object]:

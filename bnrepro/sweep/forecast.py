@@ -116,7 +116,7 @@ class Known:
     counted: dict[str, Estimate] = field(default_factory=dict)
     saved_seconds: dict[str, float] = field(default_factory=dict)
     """What a CPU's recorded step takes less than a plain one, whatever the batch: the same calls of Python.
-    Recording takes as long as hundreds of steps."""
+    Recording takes as long as dozens of steps."""
 
 
 def _timed(group: Sequence[Cell], dataset: Dataset, at_least: float, known: Known) -> Forecast:
@@ -142,12 +142,13 @@ def _timed(group: Sequence[Cell], dataset: Dataset, at_least: float, known: Know
 
 def _counted(cell: Cell, session: Session, dataset: Dataset, shape: tuple[int, ...]) -> Estimate:
     """A CPU takes the step that is counted: the meta device, which computes nothing, loads a compiler."""
-    config, model, on_cpu = cell.config, session.trainer.model, session.device.type == "cpu"
-    sizes = session.sizes if on_cpu else cell.sizes
-    images = part_size(model, config.micro_batch_size, sizes.step_images)
-    if on_cpu:
-        return count_step(model.train(), shape, images)
-    return estimate(lambda: build_network(config, norm_layers(config, sizes), dataset), shape, images)
+    config, model = cell.config, session.trainer.model
+    if session.device.type == "cpu":
+        return count_step(
+            model.train(), shape, part_size(model, config.micro_batch_size, session.sizes.step_images)
+        )
+    images = part_size(model, config.micro_batch_size, cell.sizes.step_images)
+    return estimate(lambda: build_network(config, norm_layers(config, cell.sizes), dataset), shape, images)
 
 
 def _network(config: RunConfig) -> str:

@@ -6,7 +6,8 @@ from tiny_runs import TINY
 from bnrepro.data import load_data
 from bnrepro.sweep.forecast import forecast
 from bnrepro.sweep.plan import Axes, plan_sweep
-from bnrepro.training.step.cpu_replay import is_worth, replay_operations
+from bnrepro.training.session import is_worth
+from bnrepro.training.step.cpu_replay import replay_operations
 from bnrepro.training.trainer import take_steps
 
 

@@ -18,9 +18,6 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from bnrepro.training.step.operations import Operations
 from bnrepro.training.step.replayed import Take
 
-LEAST_STEPS, VALUES_PER_STEP = 200, 128
-"""When recording pays, see `is_worth`."""
-
 _aten = torch.ops.aten
 _SAME_TENSOR = {_aten.alias.default, _aten.detach.default}
 """Only autograd needs them."""
@@ -28,16 +25,6 @@ _WITHOUT_EFFECT = {operator.getitem, _aten.empty.memory_format}
 """Can be left out where their result is not used."""
 _PROFILER = "profiler"
 """Operations that only say what goes on."""
-
-
-def is_worth(steps: int, values: int) -> bool:
-    """Does a run of so many steps of images with so many values win back what recording and its checks take?
-
-    They take as long as 13 steps, and beside that 0.03 s (MLP of 3 × 100 units) to 0.4 s (LSTM of 16 steps).
-    A replayed step saves its calls of Python, whatever its images: 0.4 to 1.5 ms of ResNet-8's, half of an
-    MLP's step, and nothing to speak of at 128 images of CIFAR (one thread, an Intel Xeon).
-    """
-    return steps >= LEAST_STEPS + values / VALUES_PER_STEP
 
 
 def replay_operations(take: Take, state: Sequence[Tensor], x: Tensor, y: Tensor) -> Take:
