@@ -47,7 +47,7 @@ def show_forecast(
     each = (sum(found[cell.id].seconds for cell in cells if cell.id in found) for cells in groups)
     typer.echo(
         f"about {clock(wall_seconds(each, number))} with {counted(number, 'job')} on this machine, "
-        "from timing each shape alone"
+        f"from timing each shape alone{', without what the probes take' if plan.base.probes else ''}"
     )
     typer.echo(_in_all(plan, found, on_gpu))
 

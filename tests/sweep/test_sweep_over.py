@@ -43,7 +43,16 @@ def test_dry_run_shows_what_every_value_costs(tmp_path):
     assert "digits (32–64 images)" in shown.out
     rows = {line.split()[0]: line.split() for line in shown.out.splitlines() if line.startswith("bn-")}
     assert [rows[f"bn-train_subset{images}-s0"][3] for images in (32, 64)] == ["2", "4"]
+    assert "probes" not in shown.out
     assert not (tmp_path / "sweep").exists()
+
+
+def test_a_dry_run_says_that_probes_are_not_in_its_estimate(tmp_path):
+    """A night is planned by it, and a probe may take longer than the run."""
+    axes = ("--values", "0.1", *ASKED[1:], "--seeds", "0", "--dry-run", "--out", str(tmp_path / "sweep"))
+    shown = call("sweep", "over", "optimizer.base_lr", *axes, "probes=[errors]")
+    assert shown.code == 0, shown.err
+    assert "from timing each shape alone, without what the probes take" in shown.out
 
 
 def test_over_the_batch_size_it_is_the_sweep_of_batch_sizes(tmp_path):
