@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bnrepro.config.schema import DataConfig
 from bnrepro.data.draws import EpochTable, epoch_table
-from bnrepro.data.feed import Batch, Feed, Part
+from bnrepro.data.feed import Batch, Feed, Part, normalize
 from bnrepro.data.registry import Dataset
 
 COUNTED_AT_ONCE = 4096
@@ -113,10 +113,9 @@ class ResidentFeed:
         self.augment = augment
         self.device = self.images.device
         self.image_values = self.images[0].numel()
-        self.dtype = dtype
-        # Of values 0…255, as (1, C, 1, 1).
-        self._mean = 255 * torch.tensor(mean, dtype=dtype, device=device).view(1, -1, 1, 1)
-        self._scale = 1 / (255 * torch.tensor(std, dtype=dtype, device=device).view(1, -1, 1, 1))
+        # Of values 0…255.
+        self._mean = 255 * torch.tensor(mean, dtype=dtype, device=device)
+        self._scale = 1 / (255 * torch.tensor(std, dtype=dtype, device=device))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -168,5 +167,4 @@ class ResidentFeed:
         return padded.view(-1, channels).index_select(0, pixels.flatten()).view(images.shape)
 
     def _normalize(self, images: Tensor) -> Tensor:
-        # (N, H, W, C) seen as (N, C, H, W) is channels_last already; `to` copies, so in place is safe.
-        return images.permute(0, 3, 1, 2).to(self.dtype).sub_(self._mean).mul_(self._scale)
+        return normalize(images, self._mean, self._scale)

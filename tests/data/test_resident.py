@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data.draws import EpochTable, epoch_table, evaluation_order
+from bnrepro.data.feed import normalize
 from bnrepro.data.resident import ResidentFeed, Split
 
 SEEDS = st.integers(0, 2**40)
@@ -186,3 +187,16 @@ def test_a_subset_shares_the_images_it_is_from():
     for way in (lambda f: f.batches(table, slice(1, 4)), lambda f: f.plain(slice(1, 3))):
         for ours, theirs in zip(way(feed), way(copied), strict=True):
             assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 6, 1), (1, 8, 8, 1), (3, 4, 6, 3), (2, 1, 1, 4)])
+def test_normalized_images_are_those_of_the_formula_bit_for_bit(shape):
+    """Every number of every run would move."""
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=draws)
+    before = images.clone()
+    mean, scale = 200 * torch.rand(shape[-1], generator=draws), torch.rand(shape[-1], generator=draws)
+    normalized = normalize(images, mean, scale)
+    assert torch.equal(normalized, (images.float() - mean).mul(scale).permute(0, 3, 1, 2))
+    assert normalized.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, before)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bnrepro.data.feed import normalize
 from bnrepro.data.streaming.draws import FLIP, JITTER, LIGHTING
 
 GRAY = (0.299, 0.587, 0.114)
@@ -48,7 +49,7 @@ class Colour:
 
     def normalize(self, images: Tensor) -> Tensor:
         """`images: (n, 3, H, W)` uint8 to float32, channels_last."""
-        return self._pixels(images).sub_(255 * self._mean).mul_(1 / (255 * self._std)).permute(0, 3, 1, 2)
+        return normalize(self._pixels(images), 255 * self._mean, 1 / (255 * self._std))
 
     def augment(self, images: Tensor, uniform: np.ndarray, *, flip: bool) -> Tensor:
         """The same, with the draws of each image, `uniform: (n, 4 · BLOCKS)`. Mirrors `images` in place."""
