@@ -133,7 +133,7 @@ class ResidentFeed:
     def batches(self, table: EpochTable, positions: Part) -> Batch:
         """The images at `positions` of the epoch, augmented: x `(n, C, H, W)` channels_last, y `(n,)` int64.
 
-        15 µs per 32×32 image on one core, against 1300 µs for a step of ResNet-8.
+        About 7 µs per 32×32 image on one core, against 500 µs and more for a step of ResNet-8.
         """
         indices = table.order[positions].to(self.device)
         if self.augment == "none":
