@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnrepro.analysis.style import GRAY, norm_styles
 from bnrepro.claims.claim import Tables, register
 from bnrepro.claims.experiment import DATA, SEARCH_SEEDS
-from bnrepro.claims.figures import Panel, panels, reader_name
+from bnrepro.claims.figures import Panel, panels, power_of_2, reader_name
 from bnrepro.claims.found import Found
 from bnrepro.claims.intervals import of_ratio
-from bnrepro.claims.rates import NORMS, RATES, bounds, experiments, smoothed_errors, steps_to
-from bnrepro.claims.verdict import Part, above, holds
+from bnrepro.claims.rates import (
+    NORMS,
+    RATES,
+    SMOOTHED,
+    at_first_look,
+    bounds,
+    close,
+    closer_look,
+    experiments,
+    smoothed_errors,
+    steps_to,
+)
+from bnrepro.claims.verdict import CONTRADICTED, UNDECIDED, Part, above, holds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+ARMS = ("bn", "none")
+"""What is judged; layer norm is drawn beside."""
 
 
 def fastest_rate(found: Found, norm: str) -> float:
@@ -24,7 +39,7 @@ def fastest_rate(found: Found, norm: str) -> float:
     def steps(rate: float) -> float:
         return sum(steps_to(found, norm, rate, seed, bounds(found).fast) for seed in SEARCH_SEEDS)
 
-    return min(RATES, key=lambda rate: (steps(rate), rate))
+    return min(found.experiment.values, key=lambda rate: (steps(rate), rate))
 
 
 def steps_at_fastest(found: Found, norm: str) -> dict[int, float]:
@@ -34,9 +49,6 @@ def steps_at_fastest(found: Found, norm: str) -> dict[int, float]:
 
 def judge(tables: Tables) -> Sequence[Part]:
     found = tables["rates"]
-    rates = {norm: fastest_rate(found, norm) for norm in NORMS}
-    steps = {norm: steps_at_fastest(found, norm) for norm in NORMS}
-    ratio = of_ratio(steps["none"], steps["bn"])
     only_with = [
         rate
         for rate in RATES
@@ -45,10 +57,8 @@ def judge(tables: Tables) -> Sequence[Part]:
     ]
     text = ", ".join(f"{rate:g}" for rate in only_with) or "none"
     return [
-        above(
-            f"faster, each at its fastest rate (bn {rates['bn']:g}, none {rates['none']:g})", ratio, 1.2, " ×"
-        ),
-        above("much faster", ratio, 3.0, " ×"),
+        *compared(dict.fromkeys(ARMS, found)),
+        *(compared(closely(tables), ", looked at every 10 steps") if closely(tables) else ()),
         holds(
             "trains where no norm fails",
             f"a rate at which every seed has < {bounds(found).usable:g} % with batch norm and "
@@ -60,28 +70,58 @@ def judge(tables: Tables) -> Sequence[Part]:
     ]
 
 
-def draw(tables: Tables) -> Figure:
-    found = tables["rates"]
+def closely(tables: Tables) -> dict[str, Found]:
+    """Norm -> its closer look, where both arms have one."""
+    looks = {norm: tables[close(norm)] for norm in NORMS if close(norm) in tables}
+    return looks if looks.keys() >= set(ARMS) else {}
+
+
+def compared(found: Mapping[str, Found], how: str = "") -> Sequence[Part]:
+    """Steps without a norm over those with batch norm, by two bounds."""
+    rates = {norm: fastest_rate(found[norm], norm) for norm in ARMS}
+    ratio = of_ratio(steps_at_fastest(found["none"], "none"), steps_at_fastest(found["bn"], "bn"))
+    at_rates = f"each at its fastest rate (bn {power_of_2(rates['bn'])}, none {power_of_2(rates['none'])})"
+    parts = (
+        above(f"faster{how}, {at_rates}", ratio, 1.2, " ×"),
+        above(f"much faster{how}", ratio, 3.0, " ×"),
+    )
+    return [_unless_at_first_look(part, found["bn"], rates["bn"]) for part in parts]
+
+
+def _unless_at_first_look(part: Part, found: Found, rate: float) -> Part:
+    """Batch norm that is there when one first looks may have been there long before: it is not too slow."""
+    criterion = f"{part.criterion} and batch norm is not there at the first look"
     error = bounds(found).fast
+    if not any(at_first_look(found, "bn", rate, seed, error) for seed in found.seeds()):
+        return replace(part, criterion=criterion)
+    verdict = UNDECIDED if part.verdict == CONTRADICTED else part.verdict
+    found_text = f"{part.found}; batch norm is there at the first look"
+    return replace(part, criterion=criterion, verdict=verdict, found=found_text)
+
+
+def draw(tables: Tables) -> Figure:
+    looks = closely(tables) or dict.fromkeys(NORMS, tables["rates"])
+    error = bounds(tables["rates"]).fast
 
     def curves(panel: Panel) -> None:
-        for norm in NORMS:
+        for norm, found in looks.items():
             rate = fastest_rate(found, norm)
             for number, seed in enumerate(found.seeds()):
                 errors = smoothed_errors(found, norm, rate, seed)
-                label = f"{reader_name(norm)}, rate {rate:g}" if number == 0 else None
+                label = f"{reader_name(norm)}, rate {power_of_2(rate)}" if number == 0 else None
                 panel.line(norm, list(errors), list(errors.values()), label=label)
         panel.ax.axhline(error, color=GRAY, linewidth=0.8)
         panel.log_y()
-        panel.labels("training steps", "test error (%), mean of 3 evaluations")
+        panel.labels("training steps", f"test error (%), mean of {SMOOTHED} looks")
 
     def steps_by_rate(panel: Panel) -> None:
-        for norm in NORMS:
+        for norm, found in looks.items():
+            rates = found.experiment.values
             means = [
                 sum(steps_to(found, norm, rate, seed, error) for seed in found.seeds()) / len(found.seeds())
-                for rate in RATES
+                for rate in rates
             ]
-            panel.line(norm, RATES, means, label=reader_name(norm), marker=norm_styles([norm])[norm].marker)
+            panel.line(norm, rates, means, label=reader_name(norm), marker=norm_styles([norm])[norm].marker)
         panel.octaves(RATES)
         panel.log_y()
         panel.labels("learning rate", f"steps to {error:g} % error, where every seed gets there")
@@ -101,12 +141,15 @@ CLAIM = register(
         "on other seeds."
     ),
     published="Ioffe & Szegedy 2015, §4.2.1: Inception reaches its accuracy in 14 times fewer steps.",
-    rounds=(experiments,),
+    rounds=(experiments, closer_look),
     judge=judge,
     draw=draw,
     data=DATA,
     notes=(
         "Steps to the other arm's final error would measure noise at the floor, and choosing the rate by the "
         "final error picks among ties. Layer norm is drawn beside, which sees no batch.",
+        "On CIFAR-10 an evaluation ends every 100 steps, so that the mean of three is first known after 300, "
+        "when both arms are there: too coarse for the criterion. The same is judged beside it from a closer "
+        "look at the first 400 steps, which was added when that was seen.",
     ),
 )

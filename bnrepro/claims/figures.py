@@ -39,7 +39,7 @@ class Panel:
         self.ax.set_xscale("log", base=2)
         self.ax.minorticks_off()
         ticks = values[:: math.ceil(len(values) / MOST_TICKS)]
-        self.ax.set_xticks(ticks, labels=[_power_of_2(value) for value in ticks])
+        self.ax.set_xticks(ticks, labels=[power_of_2(value) for value in ticks])
 
     def log_y(self) -> None:
         """A logarithmic y axis in plain numbers."""
@@ -80,6 +80,6 @@ def reader_name(norm: str) -> str:
     return {"none": "No norm"}.get(norm) or norm_label(packaged_label(norm), norm, {})
 
 
-def _power_of_2(value: float) -> str:
+def power_of_2(value: float) -> str:
     """`8`, `1/64`."""
     return f"{value:g}" if value >= 1 else f"1/{1 / value:g}"

@@ -9,7 +9,7 @@ from made_up import JUDGING, MadeUp
 
 from bnrepro.claims import claim_5_1, claim_5_3, claim_5_4, claim_6_1
 from bnrepro.claims.experiment import CIFAR10, SEARCH_SEEDS
-from bnrepro.claims.rates import RATES, experiments, smoothed_errors, steps_to
+from bnrepro.claims.rates import RATES, closer_look, experiments, smoothed_errors, steps_to
 from bnrepro.claims.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Part
 
 (RATES_EXPERIMENT,) = experiments({})
@@ -97,6 +97,36 @@ def test_cifar10_is_judged_by_bounds_of_its_own():
     found = MadeUp(RATES_EXPERIMENT.on(CIFAR10), curve=lambda norm, rate: [60.0] * 40)
     assert found.experiment.base == "claims/rates_cifar10"
     assert claim_5_1.steps_at_fastest(found, "bn") == dict.fromkeys(JUDGING, 30.0)
+
+
+@pytest.mark.parametrize(("none", "expected"), [(10, UNDECIDED), (200, SUPPORTED)])
+def test_batch_norm_that_is_there_at_the_first_look_is_not_called_slow(none, expected):
+    """Both arms of CIFAR-10 were there at the first look, and the ratio 1 was read as a contradiction."""
+    part = claim_5_1.judge({"rates": rates(reaching(bn=10, none=none, ln=60))})[0]
+    assert part.verdict == expected
+    assert part.found.endswith("batch norm is there at the first look")
+
+
+def test_cifar10_is_looked_at_closely_where_its_evaluations_come_too_late():
+    def soon(norm: str, rate: float) -> list[float]:
+        return [60.0 if rate <= 2**-9 and 10 * i >= 300 else 90.0 for i in range(1, 121)]
+
+    coarse = MadeUp(RATES_EXPERIMENT.on(CIFAR10), curve=soon)
+    closer = closer_look({"rates": coarse})
+    assert [one.name for one in closer] == ["close_rates_bn", "close_rates_none", "close_rates_ln"]
+    assert {one.values for one in closer} == {(2**-11, 2**-10, 2**-9)}
+    assert closer_look({"rates": rates(reaching(bn=50, none=120, ln=60))}) == []  # digits
+
+    class Probed(MadeUp):
+        def probes(self, norm, x, seed):
+            steps = {"bn": 50, "none": 200, "ln": 60}[norm]
+            errors = [(10 * i, 90.0 if 10 * i < steps else 60.0) for i in range(1, 41)]
+            return [{"step": step, "errors": {"test": {"error": error}}} for step, error in errors]
+
+    tables = {"rates": coarse} | {one.name: Probed(one) for one in closer}
+    parts = claim_5_1.judge(tables)
+    assert verdicts(parts[2:4]) == [SUPPORTED, SUPPORTED]
+    assert parts[3].numbers["mean"] == pytest.approx(220 / 70)  # the last of three in a row
 
 
 def initializations(bn_octaves: int, none_octaves: int, wobble: float = 0.0):
