@@ -24,8 +24,9 @@ from bnrepro.claims.intervals import of_difference
 SEEN = "## What is seen"
 GIVEN_BACK = """\
 What other statistics give back at evaluation: error under running statistics less that under precise ones,
-and less that under the batch's own, paired by seed
-([figure](statistics/figure.png), [effects](statistics/effects.csv)):"""
+and less that under the batch's own ([figure](statistics/figure.png), [effects](statistics/effects.csv)). And
+how much is lost in training: the error of the last epoch's steps, under the batch's own statistics, less that
+at the baseline. All paired by seed, with 95 % t-intervals:"""
 AGAINST_BATCH_NORM = (
     "Each norm less batch norm at the same size, in points, paired by seed, with a 95 % t-interval:"
 )
@@ -65,12 +66,12 @@ def _lines(sweep: Path, target: Path, baseline: str) -> Iterator[str]:
         "",
         "Error in percent under the running statistics, mean ± standard deviation (n); differences in",
     )
-    yield "points with a 95 % Welch interval and Holm-corrected p ([effects.csv](effects.csv),"
-    yield from ("[summary.csv](summary.csv), [table.csv](table.csv)):", "")
+    yield "points with a 95 % Welch interval of each alone, and p with Holm's correction over a norm's sizes"
+    yield from ("([effects.csv](effects.csv), [summary.csv](summary.csv), [table.csv](table.csv)):", "")
     yield from _effects(_read(target / "effects.csv"), baseline)
     if lines := list(_against_batch_norm(table)):
         yield from ("", AGAINST_BATCH_NORM, "", *lines)
-    if lines := list(_given_back(table)):
+    if lines := list(_given_back(table, int(baseline))):
         yield from ("", GIVEN_BACK, "", *lines)
     yield from ("", "![Learning curves](curves.png)", "")
 
@@ -171,18 +172,26 @@ def _by_seed(rows: pd.DataFrame) -> dict[int, float]:
     return rows.set_index("seed")["error_running"].to_dict()
 
 
-def _given_back(table: pd.DataFrame) -> Iterator[str]:
+def _given_back(table: pd.DataFrame, baseline: int) -> Iterator[str]:
     """Of the norms that have precise statistics."""
     completed = table[table["status"] == "completed"]
     groups = completed[completed["error_precise"].notna()].groupby(["norm", "batch_size"], sort=True)
     if len(groups):
-        yield from ("| norm | batch size | precise | the batch's own |", "|---|---|---|---|")
+        yield from (
+            f"| norm | batch size | precise | own | in training, − at {baseline} |",
+            "|---|---|---|---|---|",
+        )
     for (norm, size), rows in groups:
         by_seed = rows.set_index("seed")
         running = by_seed["error_running"].to_dict()
         others = (by_seed[f"error_{name}"].to_dict() for name in ("precise", "batch"))
-        found = " | ".join(of_difference(running, other).text() for other in others).replace("-", "−")
-        yield f"| `{norm}` | {size} | {found} |"
+        found = [of_difference(running, other).text() for other in others]
+        training = by_seed["train_error"].to_dict()
+        at_baseline = completed[(completed["norm"] == norm) & (completed["batch_size"] == baseline)]
+        known = at_baseline.set_index("seed")["train_error"].to_dict()
+        apart = size != baseline and training.keys() & known.keys()
+        found.append(of_difference(training, known).text() if apart else "")
+        yield f"| `{norm}` | {size} | {' | '.join(found).replace('-', '−')} |"
 
 
 def _read(path: Path) -> Rows:

@@ -41,8 +41,8 @@ def steadier(
     )
     return Part(
         f"steadier ({net})",
-        "drift of what enters the last activation, none / BN: lower limit > 2 at every rate; contradicted if "
-        "at one the upper limit < 2. Beside it, not judged: what enters BN",
+        "drift of what enters the last activation, none / BN: lower limit > 2 at every rate where both "
+        "learn; contradicted if at one the upper limit < 2. Beside it, not judged: what enters BN",
         verdict,
         f"{_by(ratios)}. What enters BN, none / BN: {_by(before)}",
         {"ratio": _numbers(ratios), "what enters BN": _numbers(before)},

@@ -138,8 +138,8 @@ CLAIM = register(
     ),
     published=(
         "Glorot & Bengio 2010, §3 and §4: saturation in deep sigmoid networks, and gradients that shrink "
-        "with depth. Ioffe & Szegedy 2015, §3 and §4.2.1: γ and β keep what the layer can represent; "
-        "Inception with sigmoids trains only with batch norm."
+        "with depth. Ioffe & Szegedy 2015, §3: γ and β keep what the layer can represent; §4.2.2: Inception "
+        "with sigmoids trains only with batch norm."
     ),
     rounds=(first_round, second_round),
     judge=judge,

@@ -137,7 +137,7 @@ CLAIM = register(
         "At 64 steps every arm is best at the largest, 0.045: its optimum may be higher.",
         "At T = 16 a step reads half a row: after one blank step the left halves meet the statistics of the "
         "right ones.",
-        "Precise statistics are the main arm: in long sequences running averages cost more, even per step. "
-        "Blank steps come in front; behind the image they break every arm and test nothing.",
+        "Precise statistics are the main arm: in long sequences running averages may cost more, even per "
+        "step. Blank steps come in front; behind the image they break every arm and test nothing.",
     ),
 )

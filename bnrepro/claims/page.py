@@ -103,8 +103,9 @@ def markdown(entries: Sequence[Entry], environment: Mapping[str, Any]) -> str:
         "",
         f"Made by `bnrepro claims`; bnrepro {environment['bnrepro']} ({commit}), torch "
         f"{environment['versions']['torch']}, Python {environment['python']}, {environment['device']}. "
-        "Intervals are 95 % t-intervals over seeds. Every criterion stood in the code before the seeds that "
-        "judge it were run; rates were chosen on other seeds.",
+        "Intervals are 95 % t-intervals over seeds. Criteria stood in the code before the seeds that judge "
+        "them were run, but for parts of which the notes say that they were added later; rates were chosen "
+        "on other seeds.",
         "",
         table(entries),
     ]
