@@ -212,6 +212,6 @@ CLAIM = register(
         "Noise that is drawn anew around the same place does not accumulate: measured from step 0, as the "
         "criterion of the part 'that is why it works' has it, it is little beside what 440 steps add up to "
         "without a norm. What the layer above has to follow is how far its inputs move in one step: that is "
-        "judged beside it.",
+        "judged beside it, by a part that was added later.",
     ),
 )
