@@ -57,7 +57,7 @@ def write_claims(
         for extension in FORMATS:
             written.append(directory / f"{figure_name(one.claim.id)}.{extension}")
             write_bytes(written[-1], render(figure, extension))
-    write_text(written[1], markdown(ordered, known))
+    write_text(written[1], markdown(ordered, known, data))
     return written
 
 
@@ -95,13 +95,13 @@ def table(entries: Iterable[Entry]) -> str:
     return "\n".join(lines)
 
 
-def markdown(entries: Sequence[Entry], environment: Mapping[str, Any]) -> str:
+def markdown(entries: Sequence[Entry], environment: Mapping[str, Any], data: str) -> str:
     """The whole page."""
     commit = _commit(environment)
     head = [
         "# The claims about batch normalization, tested",
         "",
-        f"Made by `bnrepro claims`; bnrepro {environment['bnrepro']} ({commit}), torch "
+        f"Made by `bnrepro claims --data {data}`; bnrepro {environment['bnrepro']} ({commit}), torch "
         f"{environment['versions']['torch']}, Python {environment['python']}, {environment['device']}. "
         "Intervals are 95 % t-intervals over seeds. Criteria stood in the code before the seeds that judge "
         "them were run, but for parts of which the notes say that they were added later; rates were chosen "

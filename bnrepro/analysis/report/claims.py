@@ -93,7 +93,8 @@ def read_claims(directory: Path) -> Claims:
     claims = [Claim(claim, _figure(directory, claim["id"])) for claim in value["claims"]]
     if not claims:
         raise UsageError(f"{directory / JSON}: has no claim that is judged; run `bnrepro claims` again")
-    return Claims(directory, claims, environment_facts(value["environment"]))
+    data = [("data", value["data"])] if "data" in value else []
+    return Claims(directory, claims, [*data, *environment_facts(value["environment"])])
 
 
 def _figure(directory: Path, claim_id: str) -> str | None:
