@@ -38,15 +38,3 @@ class Feed(Protocol):
     def test_batches(self, parts: Iterable[Part]) -> Iterator[Batch]:
         """For each part the images with these indices, not augmented."""
         ...
-
-
-def normalize(images: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """`(images − mean) · scale` of `images: (N, H, W, C)`, contiguous, as `(N, C, H, W)` channels_last.
-
-    `mean` and `scale`: `(C,)`, of the type of the result. Images of that type are changed in place.
-    """
-    values = images.to(mean.dtype)
-    width = values.shape[2]
-    # A row at a time: with the few channels of a pixel at a time a CPU takes three to four times as long.
-    values.view(*values.shape[:2], -1).sub_(mean.repeat(width)).mul_(scale.repeat(width))
-    return values.permute(0, 3, 1, 2)

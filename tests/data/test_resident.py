@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from bnrepro.config.errors import UsageError
 from bnrepro.data.draws import EpochTable, epoch_table, evaluation_order
-from bnrepro.data.feed import normalize
-from bnrepro.data.resident import ResidentFeed, Split
+from bnrepro.data.resident import ResidentFeed, Split, normalize
 
 SEEDS = st.integers(0, 2**40)
 

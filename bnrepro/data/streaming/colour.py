@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bnrepro.data.feed import normalize
+from bnrepro.data.resident import normalize
 from bnrepro.data.streaming.draws import FLIP, JITTER, LIGHTING
 
 GRAY = (0.299, 0.587, 0.114)
