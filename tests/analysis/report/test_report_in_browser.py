@@ -126,9 +126,10 @@ def test_the_page_and_its_charts_follow_the_readers_scheme(
     shown.page.emulate_media(color_scheme=scheme)
     paper, ink = ("rgb(255, 255, 255)", "#1f2328") if scheme == "light" else ("rgb(20, 23, 26)", "#e3e6e8")
     assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == paper
-    assert shown.plotly("chart._fullLayout.font.color") == ink
-    black = shown.plotly("chart.data.find((trace) => trace.meta?.on.norm === 'none').line.color")
-    assert (black == "#1A1A1A") is (scheme == "light")
+    # the charts are drawn again a moment after the page has changed
+    shown.page.wait_for_function(f"() => {FIGURE}._fullLayout.font.color === '{ink}'")
+    black = f"{FIGURE}.data.find((trace) => trace.meta?.on.norm === 'none').line.color === '#1A1A1A'"
+    shown.page.wait_for_function(f"() => ({black}) === {str(scheme == 'light').lower()}")
 
 
 @pytest.mark.parametrize("width", [400, 1280])
