@@ -108,7 +108,8 @@ def _facts(
 
 def _command(plan: dict[str, Any]) -> str:
     kept = [text for text in plan["overrides"] if not text.startswith(PLACES)]
-    axes = ["--norms", ",".join(plan["norms"]), "--seeds", ",".join(map(str, plan["seeds"]))]
+    sizes, seeds = (",".join(map(str, plan[key])) for key in ("batch_sizes", "seeds"))
+    axes = ["--norms", ",".join(plan["norms"]), "--batch-sizes", sizes, "--seeds", seeds]
     return " ".join(["bnrepro", "sweep", "batch-size", *kept, "data.root=DIR", *axes])
 
 
