@@ -76,10 +76,11 @@ def smoothed_errors(found: Found, norm: str, rate: float, seed: int) -> dict[int
     """Step -> the mean test error of the three looks up to it; nothing after a divergence."""
     if found.statuses(norm, rate)[seed] != "completed":
         return {}
-    steps, errors = zip(*_looks(found, norm, rate, seed), strict=True)
+    looks = _looks(found, norm, rate, seed)
+    errors = [error for _, error in looks]
     return {
-        steps[last]: sum(errors[last + 1 - SMOOTHED : last + 1]) / SMOOTHED
-        for last in range(SMOOTHED - 1, len(steps))
+        looks[last][0]: sum(errors[last + 1 - SMOOTHED : last + 1]) / SMOOTHED
+        for last in range(SMOOTHED - 1, len(looks))
     }
 
 

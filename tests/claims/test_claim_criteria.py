@@ -88,6 +88,11 @@ def test_a_step_is_reached_by_the_mean_of_three_evaluations():
     assert steps_to(found, "bn", 0.1, 100, 1.0) == math.inf
 
 
+def test_a_run_without_an_evaluation_reaches_nothing():
+    """The other runs' verdict would be lost with it."""
+    assert steps_to(rates(lambda norm, rate: []), "bn", 0.1, 100, 5.0) == math.inf
+
+
 def test_a_diverged_run_reaches_nothing():
     found = MadeUp(RATES_EXPERIMENT, curve=lambda norm, rate: [3.0] * 9, status=lambda norm, x: "diverged")
     assert steps_to(found, "bn", 0.1, 100, 5.0) == math.inf
