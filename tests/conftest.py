@@ -109,6 +109,12 @@ def marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
             pytest.skip("torch.cuda is not available")
 
 
+@pytest.fixture(autouse=True)
+def nothing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine says what it waits for: lines on stderr that a test does not expect."""
+    monkeypatch.setattr("bnrepro.training.progress.LONG_SECONDS", 600.0)
+
+
 @pytest.fixture
 def accounting(marked: None, cluster_with_accounting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slurm's commands talk to the cluster with sacct instead (for tests marked `slurm`)."""

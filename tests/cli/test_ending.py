@@ -42,6 +42,14 @@ def test_a_sweep_whose_reader_leaves_stops_with_141(tmp_path: Path) -> None:
     assert process.returncode == 141
 
 
+@pytest.mark.slow
+def test_the_last_lines_are_ours_and_not_of_a_library_that_misses_its_objects(tmp_path: Path) -> None:
+    arguments = ("sweep", "batch-size", *TINY[:1], *TINY[2:], "--norms", "bn", "--batch-sizes", "64")
+    done = program(*arguments, "--out", str(tmp_path / "sweep"))
+    assert done.returncode == 0
+    assert b"leaked" not in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [("show-config",), ("--help",), ("train", "--help"), ("--version",)])
 def test_a_reader_that_has_left_is_not_a_failure_nor_a_traceback(arguments: tuple[str, ...]) -> None:
     ours, theirs = os.pipe()
