@@ -1,13 +1,15 @@
-"""A folder of results/ from a sweep: python scripts/write_result_page.py SWEEP_DIR results/NAME [BASELINE]
+"""A folder of results/ from a sweep: python scripts/write_result_page.py SWEEP TARGET [BASELINE [BESIDE]]
 
 Figures and tables are those of `bnrepro plot`; README.md says what was run and what came out, and keeps its
-title and what stands under "What is seen". BASELINE (32): the batch size to compare the rest with.
+title and what stands under "What is seen". BASELINE (32): the batch size to compare the rest with. BESIDE: a
+folder of results/ with the same norms and seeds under other settings, to compare with cell by cell.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,9 +26,11 @@ from bnrepro.claims.intervals import of_difference
 SEEN = "## What is seen"
 GIVEN_BACK = """\
 What other statistics give back at evaluation: error under running statistics less that under precise ones,
-and less that under the batch's own ([figure](statistics/figure.png), [effects](statistics/effects.csv)). And
-how much is lost in training: the error of the last epoch's steps, under the batch's own statistics, less that
-at the baseline. All paired by seed, with 95 % t-intervals:"""
+and less that under the batch's own ([figure](statistics/figure.png), [effects](statistics/effects.csv)),
+paired by seed, with a 95 % t-interval."""
+IN_TRAINING = """\
+How much is lost in training: the error of the last epoch's steps, under the batch's own statistics, less that
+at the baseline, paired in the same way."""
 AGAINST_BATCH_NORM = (
     "Each norm less batch norm at the same size, in points, paired by seed, with a 95 % t-interval:"
 )
@@ -34,7 +38,7 @@ STATISTICS = "running,precise,batch"
 Rows = list[dict[str, str]]
 
 
-def main(sweep: Path, target: Path, baseline: str = "32") -> None:
+def main(sweep: Path, target: Path, baseline: str = "32", beside: str | None = None) -> None:
     _plot(sweep, target, baseline, "png,svg", "running")
     _plot(sweep, target / "statistics", baseline, "png", STATISTICS)
     for path in (target / "statistics").iterdir():
@@ -46,7 +50,9 @@ def main(sweep: Path, target: Path, baseline: str = "32") -> None:
     old = page.read_text(encoding="utf-8") if page.exists() else f"# {target.name}\n"
     seen = old[old.index(SEEN) :] if SEEN in old else f"{SEEN}\n"
     title = old.splitlines()[0]
-    page.write_text("\n".join([title, "", *_lines(sweep, target, baseline)]) + "\n" + seen, encoding="utf-8")
+    page.write_text(
+        "\n".join([title, "", *_lines(sweep, target, baseline, beside)]) + "\n" + seen, encoding="utf-8"
+    )
 
 
 def _plot(sweep: Path, out: Path, baseline: str, formats: str, statistics: str) -> None:
@@ -55,7 +61,7 @@ def _plot(sweep: Path, out: Path, baseline: str, formats: str, statistics: str) 
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def _lines(sweep: Path, target: Path, baseline: str) -> Iterator[str]:
+def _lines(sweep: Path, target: Path, baseline: str, beside: str | None) -> Iterator[str]:
     plan = json.loads((target / "sweep.json").read_text(encoding="utf-8"))
     table = pd.read_csv(target / "table.csv")
     environments = [json.loads(path.read_text()) for path in sorted(sweep.glob("cells/*/env.json"))]
@@ -71,8 +77,10 @@ def _lines(sweep: Path, target: Path, baseline: str) -> Iterator[str]:
     yield from _effects(_read(target / "effects.csv"), baseline)
     if lines := list(_against_batch_norm(table)):
         yield from ("", AGAINST_BATCH_NORM, "", *lines)
-    if lines := list(_given_back(table, int(baseline))):
-        yield from ("", GIVEN_BACK, "", *lines)
+    if beside is not None:
+        yield from ("", *_against(table, Path(beside), target))
+    if lines := list(_given_back(table, None if len(plan["batch_sizes"]) == 1 else int(baseline))):
+        yield from ("", GIVEN_BACK, *([IN_TRAINING] if len(plan["batch_sizes"]) > 1 else []), "", *lines)
     yield from ("", "![Learning curves](curves.png)", "")
 
 
@@ -169,30 +177,46 @@ def _against_batch_norm(table: pd.DataFrame) -> Iterator[str]:
         yield f"| `{norm}` | {' | '.join(cells)} |".replace("-", "−")
 
 
+def _against(table: pd.DataFrame, beside: Path, target: Path) -> Iterator[str]:
+    others = pd.read_csv(beside / "table.csv").set_index(["norm", "batch_size"])
+    link = os.path.relpath(beside / "README.md", target)
+    yield f"Less the same cell of [{beside.name}]({link}), and less its batch norm at the same size; in"
+    yield from ("points, paired by seed, with a 95 % t-interval:", "")
+    yield from ("| norm | batch size | there | here − there | here − `bn` there |", "|---|---|---|---|---|")
+    for (norm, size), rows in table[table["status"] == "completed"].groupby(
+        ["norm", "batch_size"], sort=True
+    ):
+        there, batch_norm = (_by_seed(others.loc[[(name, size)]]) for name in (norm, "bn"))
+        differences = (of_difference(_by_seed(rows), other).text() for other in (there, batch_norm))
+        mean = f"{sum(there.values()) / len(there):.2f} ({len(there)})"
+        yield f"| `{norm}` | {size} | {mean} | {' | '.join(differences).replace('-', '−')} |"
+
+
 def _by_seed(rows: pd.DataFrame) -> dict[int, float]:
     return rows.set_index("seed")["error_running"].to_dict()
 
 
-def _given_back(table: pd.DataFrame, baseline: int) -> Iterator[str]:
+def _given_back(table: pd.DataFrame, baseline: int | None) -> Iterator[str]:
     """Of the norms that have precise statistics."""
     completed = table[table["status"] == "completed"]
     groups = completed[completed["error_precise"].notna()].groupby(["norm", "batch_size"], sort=True)
     if len(groups):
-        yield from (
-            f"| norm | batch size | precise | own | in training, − at {baseline} |",
-            "|---|---|---|---|---|",
-        )
+        training = "" if baseline is None else f" in training, − at {baseline} |"
+        yield from (f"| norm | batch size | precise | own |{training}", "|---" * (5 if training else 4) + "|")
     for (norm, size), rows in groups:
         by_seed = rows.set_index("seed")
         running = by_seed["error_running"].to_dict()
         others = (by_seed[f"error_{name}"].to_dict() for name in ("precise", "batch"))
         found = [of_difference(running, other).text() for other in others]
-        training = by_seed["train_error"].to_dict()
-        at_baseline = completed[(completed["norm"] == norm) & (completed["batch_size"] == baseline)]
-        known = at_baseline.set_index("seed")["train_error"].to_dict()
-        apart = size != baseline and training.keys() & known.keys()
-        found.append(of_difference(training, known).text() if apart else "")
+        if baseline is not None:
+            at_baseline = completed[(completed["norm"] == norm) & (completed["batch_size"] == baseline)]
+            found.append(_in_training(rows, at_baseline) if size != baseline else "")
         yield f"| `{norm}` | {size} | {' | '.join(found).replace('-', '−')} |"
+
+
+def _in_training(rows: pd.DataFrame, at_baseline: pd.DataFrame) -> str:
+    errors, known = (some.set_index("seed")["train_error"].to_dict() for some in (rows, at_baseline))
+    return of_difference(errors, known).text() if errors.keys() & known.keys() else ""
 
 
 def _read(path: Path) -> Rows:
@@ -201,4 +225,4 @@ def _read(path: Path) -> Rows:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:5])

@@ -16,6 +16,8 @@ from bnrepro.analysis.style import STATISTICS_FILLS, STATISTICS_LINES, VARIANT_L
 
 DODGE = 9.0
 """Points that the lines at one x are spread over, so that their bars do not cover each other."""
+ALONE, WIDEST = 20.0, 240.0
+"""Points for each line where all of them stand at one x and have the width to themselves, and of all."""
 BESIDE = 5.0
 """Points from a mean to its single seeds, so that the mark does not cover them."""
 SEED: dict[str, Any] = {"marker": ".", "linestyle": "", "alpha": 0.55, "markeredgewidth": 0, "zorder": 2.2}
@@ -66,7 +68,9 @@ def _dodges(series: Sequence[Series]) -> np.ndarray:
     if sum(moved) < 2:
         return np.zeros(len(series))
     places = np.cumsum([not line.shared for line in series])
-    return (places / (places[-1] + 1) - 0.5) * DODGE
+    values = {float(x) for line in series if not line.shared for x in line.x}
+    width = DODGE if len(values) > 1 else min(ALONE * (places[-1] + 1), WIDEST)
+    return (places / (places[-1] + 1) - 0.5) * width
 
 
 def _moved(axes: Axes, points: float) -> Transform:

@@ -28,8 +28,8 @@ from bnrepro.cli import (
 from bnrepro.cli.ending import Program, run
 
 RARELY = (50_000, 20, 20)
-"""Of `gc.set_threshold`. Importing torch or matplotlib makes a million objects that stay; Python's default looks
-through them every 700, which is a fifth of the time that they take. In training few objects are in cycles."""
+"""Of `gc.set_threshold`. Importing torch or matplotlib makes a million objects that stay; Python's default
+looks through them every 700, which is a fifth of the time that they take. In training few are in cycles."""
 
 app = typer.Typer(
     name="bnrepro",

@@ -135,15 +135,28 @@ def test_intervals_are_drawn_from_three_seeds_on(sweep, seeds, bars: int, words:
     assert sum(len(bars.get_segments()) for bars in figure.axes[-1].collections) == bars
 
 
-def test_bars_at_one_batch_size_do_not_cover_each_other(sweep) -> None:
-    figure, _ = drawn(sweep(batch_sizes=SIZES, seeds=SEEDS))
+def bars_of(figure: Figure) -> list[float]:
+    """Where the intervals stand, in points from the left."""
     FigureCanvasAgg(figure).draw()
-    places = [
-        bars.get_transform().transform(bar[0])[0]
+    return [
+        bars.get_transform().transform(bar[0])[0] * 72 / figure.dpi
         for bars in figure.axes[-1].collections
         for bar in bars.get_segments()
     ]
+
+
+def test_bars_at_one_batch_size_do_not_cover_each_other(sweep) -> None:
+    figure, _ = drawn(sweep(batch_sizes=SIZES, seeds=SEEDS))
+    places = bars_of(figure)
     assert len({round(place) for place in places}) == len(places) == 12
+
+
+@pytest.mark.parametrize("statistics", [("running",), ("running", "precise", "batch")])
+def test_marks_and_seeds_of_a_sweep_of_one_size_stand_apart(sweep, statistics: tuple[str, ...]) -> None:
+    figure, _ = drawn(sweep(norms=("bn", "brn", "mabn"), batch_sizes=(2,), seeds=SEEDS), statistics)
+    places = bars_of(figure)
+    assert len(places) == 3 * len(statistics)
+    assert min(np.diff(sorted(places))) > 15
 
 
 def test_bars_that_leave_the_frame_end_in_an_arrow(sweep) -> None:
