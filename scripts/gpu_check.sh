@@ -3,11 +3,11 @@
 #
 #   bash scripts/gpu_check.sh MINUTES DATA_DIR OUT_DIR
 #
-# 1. the tests marked `gpu` (if pytest is installed), 2. the benchmark, 3. a profile of one step, 4. as much
-# of the CIFAR-10 figure (ResNet-20, 8 workers, 30 epochs, 3 seeds) as fits. DATA_DIR: CIFAR-10, as
-# torchvision unpacks it or as an image folder; nothing is downloaded. Killed at any point it keeps what it
-# has, and the same command goes on where it was. It uses .venv where scripts/setup.sh made one, else python3
-# with the packages installed.
+# 1. the tests marked `gpu` (if pytest is installed), 2. the benchmark, 3. a profile of one step, 4. as many of
+# the CIFAR-10 figures of results/ as fit, at full scale (ResNet-20, all images, 30 epochs): 8 workers, then a
+# constant SGD batch, one worker, and the remedies. DATA_DIR: CIFAR-10, as torchvision unpacks it or as an image
+# folder; nothing is downloaded. Killed at any point it keeps what it has, and the same command goes on where it
+# was. It uses .venv where scripts/setup.sh made one, else python3 with the packages installed.
 set -uo pipefail
 
 die() {
@@ -58,10 +58,21 @@ stage() { # NAME COMMAND... : once; its output in OUT_DIR/NAME.txt
   if [ "$code" != 0 ]; then failed=1; fi
 }
 
-figure() { # BATCH_SIZES
-  limited "$python" -m bnrepro sweep batch-size experiment=cifar10 protocol=workers epochs=30 \
-    "${overrides[@]}" --batch-sizes "$1" --out "$out/cifar10" 2>&1 | tee -a -- "$out/cifar10.log"
+full_scale=(model=resnet20 data.train_subset=null epochs=30)
+
+figure() { # NAME BATCH_SIZES OVERRIDES...
+  local name=$1 sizes=$2
+  shift 2
+  limited "$python" -m bnrepro sweep batch-size "$@" "${full_scale[@]}" "${overrides[@]}" \
+    --batch-sizes "$sizes" --out "$out/$name" 2>&1 | tee -a -- "$out/$name.log"
   return "${PIPESTATUS[0]}"
+}
+
+drawn() { # NAME: what is there of it
+  if [ -e "$out/$1/sweep.json" ]; then
+    "$python" -m bnrepro status "$out/$1"
+    "$python" -m bnrepro plot "$out/$1" || failed=1
+  fi
 }
 
 failed=0
@@ -77,11 +88,15 @@ stage bench "$python" -m bnrepro bench "${overrides[@]}" --quick --norms bn --ba
 for size in 1 256; do
   stage "profile-b$size" "$python" scripts/profile_step.py model=resnet20 "${overrides[@]}" batch_size=$size
 done
+all=1,2,4,8,16,32,64,128,256
 # the quick cells first: a figure with its right half is one already
-if figure 8,16,32,64,128,256; then figure 1,2,4,8,16,32,64,128,256 || failed=1; else failed=1; fi
-if [ -e "$out/cifar10/sweep.json" ]; then
-  "$python" -m bnrepro status "$out/cifar10"
-  "$python" -m bnrepro plot "$out/cifar10" || failed=1
-fi
+figure cifar10 8,16,32,64,128,256 experiment=cifar10 protocol=workers &&
+  figure cifar10 $all experiment=cifar10 protocol=workers || failed=1
+drawn cifar10
+for name in cifar10_fixed_sgd cifar10_quick cifar10_quick_repairs; do
+  if [ "$(left)" -le 0 ]; then break; fi
+  figure "$name" $all experiment="$name" || failed=1
+  drawn "$name"
+done
 printf 'gpu_check: everything is in %s; the same command goes on where this one stopped\n' "$out"
 exit $failed
