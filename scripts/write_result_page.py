@@ -34,6 +34,7 @@ at the baseline, paired in the same way."""
 AGAINST_BATCH_NORM = (
     "Each norm less batch norm at the same size, in points, paired by seed, with a 95 % t-interval:"
 )
+SCRIPT = "python scripts/write_result_page.py"
 STATISTICS = "running,precise,batch"
 Rows = list[dict[str, str]]
 
@@ -66,6 +67,8 @@ def _lines(sweep: Path, target: Path, baseline: str, beside: str | None) -> Iter
     table = pd.read_csv(target / "table.csv")
     environments = [json.loads(path.read_text()) for path in sorted(sweep.glob("cells/*/env.json"))]
     yield from ("![Error against the normalization batch](figure.png)", "", "| | |", "|---|---|")
+    page = " ".join([SCRIPT, "SWEEP", target.as_posix(), baseline, *([beside] if beside else [])])
+    yield f"| command | `{_command(plan)}`, then `{page}` |"
     for name, value in _facts(plan, table, environments):
         yield f"| {name} | {value} |"
     yield from (
@@ -87,7 +90,6 @@ def _lines(sweep: Path, target: Path, baseline: str, beside: str | None) -> Iter
 def _facts(
     plan: dict[str, Any], table: pd.DataFrame, environments: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    yield "command", f"`{_command(plan)}`, then `python scripts/write_result_page.py`"
     base, first = plan["base"], environments[0]
     data = base["data"]
     images = f"{data['train_subset']:,} training images" if data["train_subset"] else "all training images"
@@ -225,4 +227,6 @@ def _read(path: Path) -> Rows:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:5])
+    if not 3 <= len(sys.argv) <= 5:
+        sys.exit(f"usage: {SCRIPT} SWEEP TARGET [BASELINE [BESIDE]]")
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -155,7 +155,8 @@ CLAIM = register(
         "Where the folder `results/cifar10_quick/` is, the first part is judged on its runs too; that was "
         "added later, when three of its five seeds were there.",
         "Networks that were trained with other n are other networks: their activations differ, and with them "
-        "the scatter. The last part, added later, looks at one network with groups of every n, under running "
-        "statistics: a batch's own tie its images to each other, and the means behind them scatter less.",
+        "the scatter. 'The same in one network', added later, looks at one with groups of every n, under "
+        "running statistics: a batch's own tie its images to each other, and the means behind them scatter "
+        "less.",
     ),
 )

@@ -105,7 +105,9 @@ def markdown(entries: Sequence[Entry], environment: Mapping[str, Any], data: str
         f"{environment['versions']['torch']}, Python {environment['python']}, {environment['device']}. "
         "Intervals are 95 % t-intervals over seeds. Criteria stood in the code before the seeds that judge "
         "them were run, but for parts of which the notes say that they were added later; rates were chosen "
-        "on other seeds.",
+        "on other seeds. Supported, contradicted: all decided parts agree; mixed: they disagree; undecided: "
+        "no part is decided. *Source*: the account of batch normalization that the claims are taken from, "
+        "with its own sections; it is not part of this repository.",
         "",
         table(entries),
     ]
