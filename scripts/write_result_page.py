@@ -103,7 +103,7 @@ def _facts(
         "protocol",
         f"`{plan['protocol']}`{f', {sizes.pop()} images behind a step' if len(sizes) == 1 else ''}; {rate}",
     )
-    yield "n", _seeds(plan, table)
+    yield "n", _seeds(plan, table) + _ended_badly(table)
     commits = Counter((env["commit"][:7], env["dirty"]) for env in environments)
     text = ", ".join(
         f"{commit} ({number} runs, {'with changes' if dirty else 'a clean tree'})"
@@ -128,6 +128,13 @@ def _seeds(plan: dict[str, Any], table: pd.DataFrame) -> str:
     seeds = len(plan["seeds"])
     text = f"{seeds} seed{'s' if seeds > 1 else ': no interval'}"
     return text + (f"; unfinished: {missing} of {len(plan['cells'])} cells are missing" if missing else "")
+
+
+def _ended_badly(table: pd.DataFrame) -> str:
+    """Diverged runs count with the error of chance, failed ones have none."""
+    found = {status: list(table.loc[table["status"] == status, "id"]) for status in ("diverged", "failed")}
+    lists = {status: ", ".join(f"`{cell}`" for cell in cells) for status, cells in found.items() if cells}
+    return "".join(f"; {status}: {cells}" for status, cells in lists.items())
 
 
 def _effects(rows: Rows, baseline: str) -> Iterator[str]:
@@ -161,11 +168,11 @@ def _p(row: dict[str, str], of: str) -> str:
 
 def _against_batch_norm(table: pd.DataFrame) -> Iterator[str]:
     """Where there are remedies: of group norm and no norm alone the differences stand above."""
-    completed = table[table["status"] == "completed"]
+    counted = table[table["status"] != "failed"]
     batch_norm = {
-        size: _by_seed(rows) for size, rows in completed[completed["norm"] == "bn"].groupby("batch_size")
+        size: _by_seed(rows) for size, rows in counted[counted["norm"] == "bn"].groupby("batch_size")
     }
-    others = completed[completed["norm"] != "bn"].groupby("norm", sort=False)
+    others = counted[counted["norm"] != "bn"].groupby("norm", sort=False)
     if not batch_norm or set(others.groups) <= {"gn", "none"}:
         return
     yield from (
@@ -175,50 +182,51 @@ def _against_batch_norm(table: pd.DataFrame) -> Iterator[str]:
     for norm, rows in others:
         at_sizes = [rows if rows["shared"].all() else rows[rows["batch_size"] == size] for size in batch_norm]
         pairs = zip(map(_by_seed, at_sizes), batch_norm.values(), strict=True)
-        cells = [of_difference(own, bn).text() if own.keys() & bn.keys() else "" for own, bn in pairs]
-        yield f"| `{norm}` | {' | '.join(cells)} |".replace("-", "−")
+        yield f"| `{norm}` | {' | '.join(_paired(own, bn) for own, bn in pairs)} |"
 
 
 def _against(table: pd.DataFrame, beside: Path, target: Path) -> Iterator[str]:
-    others = pd.read_csv(beside / "table.csv").set_index(["norm", "batch_size"])
+    counted, others = (one[one["status"] != "failed"] for one in (table, pd.read_csv(beside / "table.csv")))
     link = os.path.relpath(beside / "README.md", target)
     yield f"Less the same cell of [{beside.name}]({link}), and less its batch norm at the same size; in"
     yield from ("points, paired by seed, with a 95 % t-interval:", "")
     yield from ("| norm | batch size | there | here − there | here − `bn` there |", "|---|---|---|---|---|")
-    for (norm, size), rows in table[table["status"] == "completed"].groupby(
-        ["norm", "batch_size"], sort=True
-    ):
-        there, batch_norm = (_by_seed(others.loc[[(name, size)]]) for name in (norm, "bn"))
-        differences = (of_difference(_by_seed(rows), other).text() for other in (there, batch_norm))
-        mean = f"{sum(there.values()) / len(there):.2f} ({len(there)})"
-        yield f"| `{norm}` | {size} | {mean} | {' | '.join(differences).replace('-', '−')} |"
+    for (norm, size), rows in counted.groupby(["norm", "batch_size"], sort=True):
+        at_size = others[others["batch_size"] == size]
+        there, batch_norm = (_by_seed(at_size[at_size["norm"] == name]) for name in (norm, "bn"))
+        mean = f"{sum(there.values()) / len(there):.2f} ({len(there)})" if there else ""
+        differences = " | ".join(_paired(_by_seed(rows), other) for other in (there, batch_norm))
+        yield f"| `{norm}` | {size} | {mean} | {differences} |"
 
 
-def _by_seed(rows: pd.DataFrame) -> dict[int, float]:
-    return rows.set_index("seed")["error_running"].to_dict()
+def _by_seed(rows: pd.DataFrame, column: str = "error_running") -> dict[int, float]:
+    return rows.set_index("seed")[column].to_dict()
+
+
+def _paired(of: dict[int, float], minus: dict[int, float]) -> str:
+    """The difference over the seeds that both have; nothing where there is none."""
+    return of_difference(of, minus).text().replace("-", "−") if of.keys() & minus.keys() else ""
 
 
 def _given_back(table: pd.DataFrame, baseline: int | None) -> Iterator[str]:
     """Of the norms that have precise statistics."""
-    completed = table[table["status"] == "completed"]
-    groups = completed[completed["error_precise"].notna()].groupby(["norm", "batch_size"], sort=True)
-    if len(groups):
+    counted = table[(table["status"] != "failed") & table["error_precise"].notna()]
+    if len(counted):
         training = "" if baseline is None else f" in training, − at {baseline} |"
         yield from (f"| norm | batch size | precise | own |{training}", "|---" * (5 if training else 4) + "|")
-    for (norm, size), rows in groups:
-        by_seed = rows.set_index("seed")
-        running = by_seed["error_running"].to_dict()
-        others = (by_seed[f"error_{name}"].to_dict() for name in ("precise", "batch"))
-        found = [of_difference(running, other).text() for other in others]
+    for (norm, size), rows in counted.groupby(["norm", "batch_size"], sort=True):
+        others = (_by_seed(rows, f"error_{statistics}") for statistics in ("precise", "batch"))
+        found = [_paired(_by_seed(rows), other) for other in others]
         if baseline is not None:
-            at_baseline = completed[(completed["norm"] == norm) & (completed["batch_size"] == baseline)]
+            at_baseline = counted[(counted["norm"] == norm) & (counted["batch_size"] == baseline)]
             found.append(_in_training(rows, at_baseline) if size != baseline else "")
-        yield f"| `{norm}` | {size} | {' | '.join(found).replace('-', '−')} |"
+        yield f"| `{norm}` | {size} | {' | '.join(found)} |"
 
 
 def _in_training(rows: pd.DataFrame, at_baseline: pd.DataFrame) -> str:
-    errors, known = (some.set_index("seed")["train_error"].to_dict() for some in (rows, at_baseline))
-    return of_difference(errors, known).text() if errors.keys() & known.keys() else ""
+    """Of the runs that trained to their end."""
+    ended = (some[some["status"] == "completed"] for some in (rows, at_baseline))
+    return _paired(*(_by_seed(some, "train_error") for some in ended))
 
 
 def _read(path: Path) -> Rows:
