@@ -60,7 +60,7 @@ def describe_figure(
         _shared(series, results),
         _diverged(results),
         _failed(results, names),
-        f"Partial: {total - len(results.missing)} of {total} cells are finished." if results.missing else "",
+        f"Partial: {results.finished} of {total} cells are finished." if results.finished < total else "",
         *more,
     ]
     return " ".join(sentence for sentence in sentences if sentence)

@@ -14,7 +14,7 @@ from bnrepro.config.errors import UsageError
 from bnrepro.config.identity import numeric_part
 
 AXES = ("norm", "batch_size", "seed")
-"""In which the cells of one figure differ, beside the axis."""
+"""In which the cells of one figure differ, beside the axis `x` of a sweep over another key."""
 GROUPS = ("data", "model", "protocol", "optimizer", "schedule")
 """Config groups: where two have other names, that is one difference, however many keys they have."""
 
@@ -58,10 +58,11 @@ def find_variants(sweeps: Sequence[Sweep]) -> Variants:
 def merge(tables: Sequence[pd.DataFrame], axes: Sequence[str] = AXES) -> pd.DataFrame:
     """One table; a cell that two sweeps have is there once. Raises `UsageError` where they disagree."""
     table = pd.concat(tables, ignore_index=True)
+    axes = [*axes, *(["x"] if "x" in table else [])]
     # of equal cells the one that did not fail
     best_first = table.loc[(table["status"] == "failed").sort_values(kind="stable").index]
     table = best_first.drop_duplicates([*axes, "config_hash"]).sort_index()
-    if (twice := table.duplicated(list(axes))).any():
+    if (twice := table.duplicated(axes)).any():
         raise UsageError(
             f"cell {table.loc[twice, 'id'].iloc[0]}: two sweeps have it, of different configs; "
             "plot them apart"

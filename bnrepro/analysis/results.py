@@ -46,18 +46,23 @@ class Results:
     images: list[int]
     """Training images that an epoch sees, by number."""
     damaged: dict[str, str]
-    """Cell id -> why it is left out."""
+    """Cell -> why it is left out: its id, and the sweep's value where sweeps differ in a key."""
 
     @property
     def missing(self) -> list[str]:
-        """Planned cells without a result."""
-        variants = self.table["variant"] if "variant" in self.table else [""] * len(self.table)
-        finished = set(zip(variants, self.table["id"], strict=True))
-        return [
-            f"{cell.id} ({self.variants.key}={cell.variant})" if cell.variant else cell.id
+        """Planned cells without a result, named as `damaged` does."""
+        ended = _statuses(self.table)
+        names = (
+            _name(self.variants, cell.variant, cell.id)
             for cell in self.planned
-            if (cell.variant, cell.id) not in finished and cell.id not in self.damaged
-        ]
+            if (cell.variant, cell.id) not in ended
+        )
+        return [name for name in names if name not in self.damaged]
+
+    @property
+    def finished(self) -> int:
+        """How many of the planned cells have a result."""
+        return len({(cell.variant, cell.id) for cell in self.planned} & _statuses(self.table).keys())
 
     @property
     def batch_norms(self) -> set[str]:
@@ -117,18 +122,18 @@ class Results:
             yield row["id"], lines
 
     def runs(self, damaged: list[str]) -> Iterator[tuple[str, dict[str, Any], list[dict[str, Any]]]]:
-        """Each finished cell once: its variant, its row of the table, and its evaluations.
+        """Each finished cell once, the run that the table has: its variant, its row, and its evaluations.
 
         A cell whose metrics.jsonl cannot be believed is left out, and a line about it added to `damaged`.
         """
-        seen = set()
+        left = _statuses(self.table)
         for sweep, variant, table in zip(self.sweeps, self.variants.values, self.tables, strict=True):
             stored = kept.read_metrics(sweep.path) if sweep.kind == "kept" else {}
             for row in table.to_dict("records"):
                 cell = row["id"]
-                if (variant, cell) in seen:
+                if left.get((variant, cell)) != row["status"]:
                     continue
-                seen.add((variant, cell))
+                del left[variant, cell]
                 if sweep.kind == "kept":
                     yield variant, row, stored.get(cell, [])
                     continue
@@ -145,10 +150,9 @@ def load_results(sweep_dirs: Sequence[Path]) -> Results:
     sweeps = tuple(read_sweep(path) for path in sweep_dirs)
     read = [read_table(sweep) for sweep in sweeps]
     tables = tuple(table for table, _ in read)
-    damaged = {cell: why for _, lines in read for cell, why in lines.items()}
     if all(table.empty for table in tables):
         places = ", ".join(str(sweep.path) for sweep in sweeps)
-        why = "; ".join(damaged.values()) or "no cell is finished yet"
+        why = "; ".join(why for _, lines in read for why in lines.values()) or "no cell is finished yet"
         raise UsageError(f"SWEEP_DIR={places}: {why}; nothing to plot")
     variants = find_variants(sweeps)
     table = tables[0].assign(variant=variants.values[0]) if variants.key else tables[0]
@@ -156,6 +160,13 @@ def load_results(sweep_dirs: Sequence[Path]) -> Results:
         named = zip(tables, variants.values, strict=True)
         parts = [part.assign(variant=value) if variants.key else part for part, value in named]
         table = merge(parts, ("variant", *AXES) if variants.key else AXES)
+    ended = _statuses(table)
+    damaged = {
+        _name(variants, value, cell): why
+        for value, (_, lines) in zip(variants.values, read, strict=True)
+        for cell, why in lines.items()
+        if (value, cell) not in ended  # another sweep has it
+    }
     axis = x_axis(sweeps[0].plan, table)
     norms = list(dict.fromkeys(norm for sweep in sweeps for norm in sweep.norms))
     planned = tuple(
@@ -200,6 +211,16 @@ def table_results(table: pd.DataFrame) -> Results:
         images=plan.get("images_per_epoch", []),
         damaged={},
     )
+
+
+def _statuses(table: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """(variant, cell id) -> status, of the cells with a result."""
+    variants = table["variant"] if "variant" in table else [""] * len(table)
+    return dict(zip(zip(variants, table["id"], strict=True), table["status"], strict=True))
+
+
+def _name(variants: Variants, value: str, cell: str) -> str:
+    return f"{cell} ({variants.key}={value})" if value else cell
 
 
 def _values(sweep: Sweep) -> Sequence[float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from bnrepro.claims.rates import (
     smoothed_errors,
     steps_to,
 )
-from bnrepro.claims.verdict import CONTRADICTED, UNDECIDED, Part, above, holds
+from bnrepro.claims.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Part, above, holds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,12 +35,14 @@ ARMS = ("bn", "none")
 
 
 def fastest_rate(found: Found, norm: str) -> float:
-    """Of the search's seeds: the rate that reaches the error in the fewest steps on average."""
+    """Of the search's seeds: the rate at which most reach the error, and of such that in the fewest steps."""
 
-    def steps(rate: float) -> float:
-        return sum(steps_to(found, norm, rate, seed, bounds(found).fast) for seed in SEARCH_SEEDS)
+    def late_and_steps(rate: float) -> tuple[int, float]:
+        steps = [steps_to(found, norm, rate, seed, bounds(found).fast) for seed in SEARCH_SEEDS]
+        there = [some for some in steps if math.isfinite(some)]
+        return len(steps) - len(there), sum(there)
 
-    return min(found.experiment.values, key=lambda rate: (steps(rate), rate))
+    return min(found.experiment.values, key=lambda rate: (*late_and_steps(rate), rate))
 
 
 def steps_at_fastest(found: Found, norm: str) -> dict[int, float]:
@@ -52,8 +55,8 @@ def judge(tables: Tables) -> Sequence[Part]:
     only_with = [
         rate
         for rate in RATES
-        if all(error > bounds(found).unusable for error in found.errors("none", rate).values())
-        and all(error < bounds(found).usable for error in found.errors("bn", rate).values())
+        if _every(found, "none", rate, lambda error: error > bounds(found).unusable)
+        and _every(found, "bn", rate, lambda error: error < bounds(found).usable)
     ]
     text = ", ".join(f"{rate:g}" for rate in only_with) or "none"
     return [
@@ -70,6 +73,12 @@ def judge(tables: Tables) -> Sequence[Part]:
     ]
 
 
+def _every(found: Found, norm: str, rate: float, condition: Callable[[float], bool]) -> bool:
+    """Of every seed: a run that failed has no error, and is neither good nor bad."""
+    errors = found.errors(norm, rate)
+    return errors.keys() >= set(found.seeds()) and all(map(condition, errors.values()))
+
+
 def closely(tables: Tables) -> dict[str, Found]:
     """Norm -> its closer look, where both arms have one."""
     looks = {norm: tables[close(norm)] for norm in NORMS if close(norm) in tables}
@@ -79,13 +88,32 @@ def closely(tables: Tables) -> dict[str, Found]:
 def compared(found: Mapping[str, Found], how: str = "") -> Sequence[Part]:
     """Steps without a norm over those with batch norm, by two bounds."""
     rates = {norm: fastest_rate(found[norm], norm) for norm in ARMS}
-    ratio = of_ratio(steps_at_fastest(found["none"], "none"), steps_at_fastest(found["bn"], "bn"))
+    steps = {norm: steps_at_fastest(found[norm], norm) for norm in ARMS}
+    late = {norm: sum(map(math.isinf, own.values())) for norm, own in steps.items()}
+    counted = {
+        norm: {seed: min(own, found[norm].steps) for seed, own in steps[norm].items()} for norm in ARMS
+    }
+    ratio = of_ratio(counted["none"], counted["bn"])
     at_rates = f"each at its fastest rate (bn {power_of_2(rates['bn'])}, none {power_of_2(rates['none'])})"
     parts = (
         above(f"faster{how}, {at_rates}", ratio, 1.2, " ×"),
         above(f"much faster{how}", ratio, 3.0, " ×"),
     )
-    return [_unless_at_first_look(part, found["bn"], rates["bn"]) for part in parts]
+    judged = (_unless_late(part, late) for part in parts)
+    return [_unless_at_first_look(part, found["bn"], rates["bn"]) for part in judged]
+
+
+def _unless_late(part: Part, late: Mapping[str, int]) -> Part:
+    """A run that never gets there counts with its last step: a bound, which can prove one side only."""
+    if not any(late.values()):
+        return part
+    doubtful = [verdict for verdict, norm in ((SUPPORTED, "bn"), (CONTRADICTED, "none")) if late[norm]]
+    never = ", ".join(f"{norm} in {number} seeds" for norm, number in late.items() if number)
+    return replace(
+        part,
+        verdict=UNDECIDED if part.verdict in doubtful else part.verdict,
+        found=f"{part.found}; never there: {never}, which count with their last step",
+    )
 
 
 def _unless_at_first_look(part: Part, found: Found, rate: float) -> Part:
@@ -152,6 +180,7 @@ CLAIM = register(
     notes=(
         "Steps to the other arm's final error would measure noise at the floor, and choosing the rate by the "
         "final error picks among ties. Layer norm is drawn beside, which sees no batch.",
+        "A run that never gets there counts with its last step; what that could change is not decided.",
         "On CIFAR-10 an evaluation ends every 100 steps, so that the mean of three is first known after 300, "
         "when both arms are there: too coarse for the criterion. The same is judged beside it from a closer "
         "look at the first 400 steps, which was added when that was seen.",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnrepro.analysis.style import norm_styles
@@ -13,7 +14,7 @@ from bnrepro.claims.figures import Panel, panels, reader_name
 from bnrepro.claims.found import Found
 from bnrepro.claims.intervals import Interval, of_difference, of_mean
 from bnrepro.claims.rates import NORMS, RATES, bounds, experiments
-from bnrepro.claims.verdict import Part, above, holds
+from bnrepro.claims.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Part, above, holds
 from bnrepro.sweep.axis import Number
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 GAINS = tuple(2.0**power for power in range(-6, 7))
 NETS = {"relu": (), "sigmoid": ("model.activation=sigmoid", "model.depth=2", "model.init=xavier")}
 NEAR = 2.0  # points
+ARMS = ("bn", "none")
+"""What is judged; layer norm is drawn beside."""
 LAST_ONLY = "evaluation.every=0"
 """Only the last error counts; 40 evaluations take a third of such a run."""
 SIGMOID_RATES = tuple(2.0**power for power in range(-6, 5))
@@ -61,33 +64,46 @@ def best_rate(tables: Tables, net: str, norm: str) -> Number:
     return tables["rates" if net == "relu" else "sigmoid_rates"].best_value(norm)
 
 
-def octaves(found: Found, norm: str, bound: dict[int, float]) -> dict[int, float]:
-    """Seed -> how many octaves of the axis lie within the seed's bound: the longest unbroken stretch."""
-    widths = {}
-    for seed in found.seeds():
-        inside = [found.errors(norm, x).get(seed, 100.0) <= bound[seed] for x in found.experiment.values]
-        longest = run = 0
-        for good in inside:
-            run = run + 1 if good else 0
-            longest = max(longest, run)
-        widths[seed] = float(max(0, longest - 1))
-    return widths
+def stretches(found: Found, norm: str, bound: Mapping[int, float]) -> dict[int, range]:
+    """Seed -> which of the axis's values lie within the seed's bound: the longest unbroken stretch."""
+    return {
+        seed: _longest(
+            [found.errors(norm, x).get(seed, 100.0) <= bound[seed] for x in found.experiment.values]
+        )
+        for seed in found.seeds()
+    }
+
+
+def _longest(inside: Sequence[bool]) -> range:
+    """Of equal ones the first."""
+    longest = range(0)
+    for first in range(len(inside)):
+        end = next((place for place in range(first, len(inside)) if not inside[place]), len(inside))
+        if end - first > len(longest):
+            longest = range(first, end)
+    return longest
+
+
+def octaves(stretch: range) -> float:
+    """How wide it is, between its first value and its last."""
+    return float(max(0, len(stretch) - 1))
 
 
 def near_best(found: Found, norm: str) -> dict[int, float]:
-    """Seed -> the error that counts as good: the seed's best and two points."""
+    """Seed -> the error that counts as good: the seed's best and two points; none where it never learned."""
     values = found.experiment.values
+    best = {seed: min(found.errors(norm, x).get(seed, 100.0) for x in values) for seed in found.seeds()}
     return {
-        seed: min(found.errors(norm, x).get(seed, 100.0) for x in values) + NEAR for seed in found.seeds()
+        seed: error + NEAR if error <= bounds(found).unusable else -math.inf for seed, error in best.items()
     }
 
 
 def largest_usable(found: Found, norm: str) -> dict[int, float]:
-    """Seed -> log2 of the largest rate at which the network learned; −∞ where it did at none."""
+    """Seed -> log2 of the largest rate at which the network learned; an octave below all where at none."""
     return {
         seed: max(
             (math.log2(x) for x in RATES if found.errors(norm, x).get(seed, 100.0) < bounds(found).usable),
-            default=-math.inf,
+            default=math.log2(RATES[0]) - 1,
         )
         for seed in found.seeds()
     }
@@ -98,8 +114,7 @@ def judge(tables: Tables) -> Sequence[Part]:
     usable = {norm: largest_usable(rates, norm) for norm in NORMS}
     times = {seed: usable["bn"][seed] - usable["none"][seed] for seed in usable["bn"]}
     extremes = sorted({min(times.values()), max(times.values())})
-    widths = {norm: octaves(rates, norm, near_best(rates, norm)) for norm in NORMS}
-    parts = [
+    return [
         holds(
             "larger rates",
             f"largest rate with < {bounds(rates).usable:g} % at least 4 times that without a norm, in every "
@@ -108,19 +123,33 @@ def judge(tables: Tables) -> Sequence[Part]:
             f"{' to '.join(f'{2**some:g}' for some in extremes)} times",
             octaves=list(times.values()),
         ),
-        above("wider range of rates", of_difference(widths["bn"], widths["none"]), 2.0, " octaves"),
+        wider("wider range of rates", dict.fromkeys(ARMS, rates), 2.0),
+        *(wider(f"easier initialization, {net}", _gains(tables, net), 3.0) for net in NETS),
     ]
-    for net in NETS:
-        wider = _gain_widths(tables, net)
-        parts.append(
-            above(f"easier initialization, {net}", of_difference(wider["bn"], wider["none"]), 3.0, " octaves")
-        )
-    return parts
 
 
-def _gain_widths(tables: Tables, net: str) -> dict[str, dict[int, float]]:
-    found = {norm: tables[f"gains_{net}_{norm}"] for norm in NORMS}
-    return {norm: octaves(found[norm], norm, near_best(found[norm], norm)) for norm in NORMS}
+def _gains(tables: Tables, net: str) -> dict[str, Found]:
+    return {norm: tables[f"gains_{net}_{norm}"] for norm in ARMS}
+
+
+def wider(name: str, found: Mapping[str, Found], least: float) -> Part:
+    """By how many octaves more batch norm is near its best.
+
+    A range that reaches the end of what was tried may be wider: what that could change is not decided.
+    """
+    good = {norm: stretches(own, norm, near_best(own, norm)) for norm, own in found.items()}
+    widths = {norm: {seed: octaves(one) for seed, one in own.items()} for norm, own in good.items()}
+    part = above(name, of_difference(widths["bn"], widths["none"]), least, " octaves")
+    norm = {CONTRADICTED: "bn", SUPPORTED: "none"}.get(part.verdict)
+    if norm is None or not _cut_off(good[norm].values(), len(found[norm].experiment.values)):
+        return part
+    text = f"{part.found}; the range of {norm} reaches the end of what was tried"
+    return replace(part, verdict=UNDECIDED, found=text)
+
+
+def _cut_off(ranges: Iterable[range], number: int) -> bool:
+    """Does one hold the first or the last of so many values?"""
+    return any({0, number - 1} & set(one) for one in ranges)
 
 
 def draw(tables: Tables) -> Figure:

@@ -28,13 +28,18 @@ class Found:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row per cell, with `x`. Raises `UsageError` where a cell is missing or damaged."""
+        """A row per cell, with `x`, of the experiment's seeds: others of an earlier call lie beside them.
+
+        Raises `UsageError` where a cell is missing or damaged.
+        """
         table, damaged = read_table(self._sweep)
-        where = {cell["id"]: cell_x(cell) for cell in self._sweep.cells}
+        seeds = self.experiment.axes(self.first_seed).seeds or ()
+        where = {cell["id"]: cell_x(cell) for cell in self._sweep.cells if cell["seed"] in seeds}
         if missing := [cell for cell in where if cell not in set(table["id"])]:
             why = damaged.get(missing[0], "has no result yet")
             raise UsageError(f"{self.directory}: cell {missing[0]} {why}; run the same command again")
-        return table.assign(x=table["id"].map(where))
+        own = table[table["id"].isin(where)]
+        return own.assign(x=own["id"].map(where))
 
     def errors(
         self, norm: str, x: Number, statistics: str = "running", *, search: bool = False
@@ -53,16 +58,30 @@ class Found:
         rows = self.table[(self.table["norm"] == norm) & (self.table["x"] == x)]
         return dict(zip(rows["seed"].astype(int), rows["status"], strict=True))
 
+    def failures(self, norm: str, x: Number) -> dict[int, str]:
+        """Seed -> message, of the runs that failed."""
+        rows = self.table[(self.table["norm"] == norm) & (self.table["x"] == x)]
+        failed = rows[rows["status"] == "failed"]
+        return dict(zip(failed["seed"].astype(int), failed["message"].astype(str), strict=True))
+
     def best_value(self, norm: str, statistics: str = "running") -> Number:
-        """The value with the least mean error over the search's seeds; of ties the smallest."""
-        means = {}
+        """The value with the least mean error over the search's seeds; of ties the smallest.
+
+        A run that failed counts as wrong everywhere: what is left of five seeds is no better for it.
+        """
+        totals = {}
         for x in self.experiment.values:
-            errors = self.errors(norm, x, statistics, search=True).values()
-            means[x] = sum(errors) / len(errors) if errors else float("inf")
-        return min(means, key=lambda x: (means[x], x))
+            errors = self.errors(norm, x, statistics, search=True)
+            totals[x] = sum(errors.get(seed, 100.0) for seed in self.seeds(search=True))
+        return min(totals, key=lambda x: (totals[x], x))
 
     def seeds(self, *, search: bool = False) -> list[int]:
         return sorted(int(s) for s in self.table["seed"].unique() if (int(s) in SEARCH_SEEDS) is search)
+
+    @property
+    def steps(self) -> int:
+        """Training steps of the longest run."""
+        return max(int(cell["steps"]) for cell in self._sweep.cells)
 
     def run_directory(self, norm: str, x: Number, seed: int) -> Path:
         axis = make_axis(self.experiment.key, self.experiment.values)

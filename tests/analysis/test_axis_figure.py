@@ -79,3 +79,12 @@ def test_published_points_stand_at_batch_sizes_alone(path: Path, tmp_path: Path)
     refused = call("plot", str(path), "--reference", "wu_he_2018", "--out", str(tmp_path / "out"))
     assert refused.code == 2
     assert "this is a sweep over optimizer.base_lr" in refused.err
+
+
+def test_sweeps_over_the_same_key_come_together(sweep) -> None:
+    """Their values were taken for one cell twice, and no two such sweeps could be drawn."""
+    what = {"norms": ("bn",), "batch_sizes": (1, 2, 4, 8)}
+    paths = [over_rates(sweep(str(seed), seeds=(seed,), **what)) for seed in (0, 1)]
+    summary = load_results([*paths, paths[0]]).summary
+    running = summary[summary["statistics"] == "running"]
+    assert list(zip(running["x"], running["n"], strict=True)) == [(rate, 2) for rate in RATES]

@@ -96,3 +96,41 @@ def test_a_cell_of_two_sweeps_counts_once_and_the_finished_one_of_them(sweep) ->
     assert len(results.table) == 4
     assert (results.table["status"] == "completed").all()
     assert (results.summary["n"] == 1).all()
+
+
+def test_curves_and_evaluations_are_of_the_run_that_counts(sweep) -> None:
+    """The failed try came first, and its half curve stood beside the finished run's number."""
+    first = sweep("a", **SMALL, states={"bn-b2-s0": "failed"})
+    runs = {
+        row["id"]: (row["status"], lines)
+        for _, row, lines in load_results([first, sweep("b", **SMALL)]).runs([])
+    }
+    assert len(runs) == 4
+    status, lines = runs["bn-b2-s0"]
+    assert (status, lines[-1]["epoch"]) == ("completed", 6)
+
+
+def damage(path: Path, cell: str) -> Path:
+    (path / "cells" / cell / "result.json").write_text("{")
+    return path
+
+
+def test_a_damaged_cell_is_not_counted_as_finished(sweep) -> None:
+    results = load_results([damage(sweep("a", **SMALL, states={"gn-b2-s0": "missing"}), "bn-b2-s0")])
+    assert (results.finished, results.missing, list(results.damaged)) == (2, ["gn-b2-s0"], ["bn-b2-s0"])
+
+
+def test_a_damaged_cell_that_another_sweep_has_is_not_left_out(sweep) -> None:
+    results = load_results([damage(sweep("a", **SMALL), "bn-b2-s0"), sweep("b", **SMALL)])
+    assert (results.finished, results.damaged) == (4, {})
+
+
+def test_a_cell_damaged_in_one_variant_is_missing_in_another_that_lacks_it(sweep) -> None:
+    results = load_results(
+        [
+            damage(sweep("a", **SMALL), "bn-b2-s0"),
+            sweep("b", **SMALL, protocol="workers", states={"bn-b2-s0": "missing"}),
+        ]
+    )
+    assert list(results.damaged) == ["bn-b2-s0 (protocol=coupled)"]
+    assert results.missing == ["bn-b2-s0 (protocol=workers)"]

@@ -24,6 +24,9 @@ class MadeUp:
     spread: Callable[[float], float] = lambda x: 1.0
     looks: dict[str, Any] = field(default_factory=dict)
     wobble: float = 1.0
+    message: str = ""
+    """Of the runs that failed."""
+    steps: int = 400
 
     def seeds(self, *, search: bool = False) -> list[int]:
         return list(SEARCH_SEEDS if search else JUDGING)
@@ -38,6 +41,9 @@ class MadeUp:
 
     def statuses(self, norm: str, x: float) -> dict[int, str]:
         return dict.fromkeys((*SEARCH_SEEDS, *JUDGING), self.status(norm, x))
+
+    def failures(self, norm: str, x: float) -> dict[int, str]:
+        return dict.fromkeys(JUDGING, self.message) if self.status(norm, x) == "failed" else {}
 
     def best_value(self, norm: str, statistics: str = "running") -> float:
         return min(self.experiment.values, key=lambda x: (self.error(norm, x), x))

@@ -69,6 +69,36 @@ def test_a_rate_at_which_only_batch_norm_learns_is_said(bn_learns_to, verdict):
     assert part.numbers["rates"] == [rate for rate in RATES if 0.25 < rate <= bn_learns_to]
 
 
+@pytest.mark.parametrize(
+    ("late", "others", "expected"),
+    [("none", 200, SUPPORTED), ("none", 50, UNDECIDED), ("bn", 200, UNDECIDED), ("bn", 50, CONTRADICTED)],
+)
+def test_a_seed_that_never_gets_there_cannot_decide_for_its_own_side(late, others, expected):
+    """The logarithm of an infinite ratio ended the judging of every claim of the call."""
+
+    class Late(MadeUp):
+        def metrics(self, norm, x, seed):
+            never = norm == late and seed == 100
+            steps = 10**6 if never else {"bn": 100, "none": others, "ln": 60}[norm]
+            curve = [90.0 if 10 * i < steps or x > 0.25 else 3.0 for i in range(1, 41)]
+            return [{"step": 10 * i, "error": {"running": error}} for i, error in enumerate(curve, 1)]
+
+    part = claim_5_1.judge({"rates": Late(RATES_EXPERIMENT)})[0]
+    assert part.verdict in (expected, UNDECIDED)
+    assert part.verdict != {"bn": SUPPORTED, "none": CONTRADICTED}[late]
+    assert part.found.endswith(f"never there: {late} in 1 seeds, which count with their last step")
+
+
+def test_runs_that_failed_show_no_rate_at_which_only_batch_norm_learns():
+    class Failed(MadeUp):
+        def errors(self, norm, x, statistics="running", *, search=False):
+            return {} if x == 16.0 else super().errors(norm, x, statistics, search=search)
+
+    found = Failed(RATES_EXPERIMENT, error=lambda norm, rate: 90.0, curve=reaching(bn=50, none=120, ln=60))
+    part = claim_5_1.judge({"rates": found})[2]
+    assert (part.verdict, part.numbers["rates"]) == (CONTRADICTED, [])
+
+
 def test_the_fastest_rate_is_chosen_on_other_seeds():
     class Chosen(MadeUp):
         def metrics(self, norm, x, seed):
@@ -143,7 +173,7 @@ def initializations(bn_octaves: int, none_octaves: int, wobble: float = 0.0):
         return MadeUp(one, lambda _, gain: 5.0 if 0 <= math.log2(gain) <= wide else 90.0, wobble=wobble)
 
     def largest(norm: str, rate: float) -> bool:
-        return rate <= (1.0 if norm == "bn" else 0.125)
+        return 2**-9 <= rate <= (1.0 if norm == "bn" else 0.125)
 
     found = rates(lambda norm, rate: [], largest)
     first = {"rates": found, "sigmoid_rates": found}
@@ -161,12 +191,32 @@ def test_a_range_is_unbroken():
     (experiment,) = experiments({})
     found = MadeUp(experiment, lambda norm, rate: 5.0 if rate in learns else 90.0)
     bound = dict.fromkeys(JUDGING, 20.0)
-    assert claim_5_3.octaves(found, "bn", bound) == dict.fromkeys(JUDGING, 2.0)
+    ranges = claim_5_3.stretches(found, "bn", bound).values()
+    assert {claim_5_3.octaves(one) for one in ranges} == {2.0}
+    assert {tuple(RATES[place] for place in one) for one in ranges} == {(0.25, 0.5, 1.0)}
 
 
-def test_a_norm_that_never_learns_has_no_usable_rate():
+def test_a_norm_that_never_learns_has_no_usable_rate_and_no_range():
+    """Its best and two points were the error of chance at every rate: the widest range of all."""
     found = MadeUp(RATES_EXPERIMENT, lambda norm, rate: 90.0)
-    assert set(claim_5_3.largest_usable(found, "bn").values()) == {-math.inf}
+    assert set(claim_5_3.largest_usable(found, "bn").values()) == {-12.0}
+    part = claim_5_3.wider("wider", dict.fromkeys(("bn", "none"), found), 2.0)
+    assert part.numbers["mean"] == 0.0
+
+
+@pytest.mark.parametrize(("bn", "none"), [((-6, 2), (-1, 6)), ((-1, 6), (-6, -4))])
+def test_a_range_that_may_go_on_beyond_what_was_tried_decides_nothing(bn, none):
+    first = initializations(bn_octaves=5, none_octaves=1)
+    low_high = {"bn": bn, "none": none}
+
+    def gains(norm: str) -> MadeUp:
+        low, high = low_high[norm]
+        (one,) = (e for e in claim_5_3.gains(first) if e.name == f"gains_relu_{norm}")
+        return MadeUp(one, lambda _, gain: 5.0 if low <= math.log2(gain) <= high else 90.0, wobble=0.0)
+
+    part = claim_5_3.wider("wider", {norm: gains(norm) for norm in low_high}, 3.0)
+    assert part.verdict == UNDECIDED
+    assert part.found.endswith("reaches the end of what was tried")
 
 
 @pytest.fixture
@@ -198,13 +248,18 @@ def test_correlations_and_relative_differences_are_judged_by_their_bounds(looked
     assert verdicts(claim_5_4.judge({"trained": open_one}))[3] == UNDECIDED
 
 
+REFUSED = "ValueError: Expected more than 1 value per channel when training, got input size [1, 64, 1, 1]"
+
+
 @pytest.fixture
 def sizes(monkeypatch):
     """The tables of 6.1: what batch norm gets at 2, how the scatter falls, and what becomes of 1."""
 
     monkeypatch.setattr(claim_6_1, "KEPT", Path("nowhere"))
 
-    def put(at_2: float, power: float, alone: str, wobble: float = 1.0) -> dict[str, MadeUp]:
+    def put(
+        at_2: float, power: float, alone: str, wobble: float = 1.0, message: str = REFUSED
+    ) -> dict[str, MadeUp]:
         (experiment,) = claim_6_1.experiments({})
         in_one = {n: n**power for n in claim_6_1.TRAINED}
         monkeypatch.setattr(claim_6_1, "spread_by_size", lambda found, seed: in_one)
@@ -215,6 +270,7 @@ def sizes(monkeypatch):
             status=lambda norm, x: alone if x == 1 else "completed",
             spread=lambda n: n**power,
             wobble=wobble,
+            message=message,
         )
         return {"batch_sizes": found}
 
@@ -224,6 +280,11 @@ def sizes(monkeypatch):
 def test_small_batches_are_bad_where_every_part_says_so(sizes):
     parts = claim_6_1.judge(sizes(at_2=20.0, power=-0.5, alone="failed"))
     assert verdicts(parts) == [SUPPORTED, UNDECIDED, SUPPORTED, SUPPORTED, SUPPORTED]
+
+
+def test_runs_that_failed_for_another_reason_do_not_show_that_one_image_cannot_train(sizes):
+    parts = claim_6_1.judge(sizes(at_2=20.0, power=-0.5, alone="failed", message="the worker process ended"))
+    assert verdicts(parts)[2] == CONTRADICTED
 
 
 def test_small_batches_are_not_bad_where_no_part_says_so(sizes):

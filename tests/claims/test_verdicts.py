@@ -5,6 +5,7 @@ import math
 import pytest
 from scipy import stats
 
+from bnrepro.analysis.report.claims import headline
 from bnrepro.claims.intervals import Interval, of_difference, of_mean, of_ratio
 from bnrepro.claims.verdict import (
     CONTRADICTED,
@@ -95,3 +96,13 @@ def test_the_verdict_of_a_claim_is_that_of_its_parts(parts, verdict):
 def test_a_computed_part_is_true_or_not():
     assert holds("equal", "< 1", True, "0.5").verdict == SUPPORTED
     assert holds("equal", "< 1", False, "2").verdict == CONTRADICTED
+
+
+def test_the_headline_is_of_a_part_with_the_verdict_of_the_claim():
+    """Undecided parts do not count in a verdict, and the first of all was shown beside it."""
+    parts = [
+        {"name": "faster", "verdict": "undecided", "found": "1 × [1, 1]"},
+        {"name": "trains where no norm fails", "verdict": "supported", "found": "rates: 1, 2"},
+    ]
+    assert headline({"verdict": "supported", "parts": parts}) == "trains where no norm fails: rates: 1, 2"
+    assert headline({"verdict": "undecided", "parts": parts[:1]}) == "faster: 1 × [1, 1]"

@@ -55,10 +55,11 @@ class Claim:
 
 
 def headline(claim: Mapping[str, Any]) -> str:
-    """Its first number; where parts disagree that of the first part for it and of the first against it."""
+    """The number of the first part with its verdict; where parts disagree, of the first for and against."""
     parts = claim["parts"]
-    decided = [next((p for p in parts if p["verdict"] == v), None) for v in ("supported", "contradicted")]
-    shown = [part for part in decided if part] if claim["verdict"] == "mixed" else parts[:1]
+    wanted = ("supported", "contradicted") if claim["verdict"] == "mixed" else (claim["verdict"],)
+    decided = [next((part for part in parts if part["verdict"] == verdict), None) for verdict in wanted]
+    shown = [part for part in decided if part] or parts[:1]
     texts = [(part["verdict"], f"{part['name']}: {part['found'].split(';')[0]}") for part in shown]
     return "; ".join(text if len(shown) == 1 else f"{verdict}: {text}" for verdict, text in texts)
 

@@ -114,13 +114,10 @@ def _effect_table(results: Results, effects: pd.DataFrame, names: Names) -> Text
 
 
 def _notices(results: Results, damaged: Sequence[str]) -> list[str]:
-    total = len(results.planned)
     notices = [f"Left out: {line}" for line in damaged]
     if results.missing:
-        done = total - len(results.missing)
-        notices.append(
-            f"Not finished: {done} of {total} runs have a result, and what stands here may change."
-        )
+        done = f"{results.finished} of {len(results.planned)}"
+        notices.append(f"Not finished: {done} runs have a result, and what stands here may change.")
     return notices
 
 
