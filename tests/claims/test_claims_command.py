@@ -20,7 +20,13 @@ from bnrepro.sweep.run import has_ended
 from bnrepro.training.outcome import failed_result
 
 HERE = Path(__file__).parent
-PROGRAM = "import tiny_claim; tiny_claim.add(); from bnrepro.cli import main; main()"
+PROGRAM = """
+import signal, tiny_claim
+signal.signal(signal.SIGINT, signal.default_int_handler)  # not so in a shell's background
+tiny_claim.add()
+from bnrepro.cli import main
+main()
+"""
 
 
 @pytest.fixture(autouse=True)
