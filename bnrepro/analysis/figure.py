@@ -221,8 +221,8 @@ def _end(line: Series, color: str, axes: Axes) -> End:
     known = np.flatnonzero(np.isfinite(line.mean))
     if not len(known):  # every run diverged
         return End(line.label, color, None, axes.get_ylim()[1])
-    if line.shared:
-        return End(line.label, color, None, float(line.mean[0]))
+    if line.shared or len(line.x) == 1:  # where all stand at one x, beside it: a long leader would miss them
+        return End(line.label, color, None, float(line.mean[known[0]]))
     last = known[0] if axes.xaxis_inverted() else known[-1]
     return End(line.label, color, float(line.x[last]), float(line.mean[last]))
 

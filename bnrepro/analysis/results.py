@@ -199,7 +199,8 @@ def table_results(table: pd.DataFrame) -> Results:
     axis = x_axis(plan, table)
     separate = table[~table["shared"]]
     values = sorted(separate[axis.column].unique()) or plan.get("batch_sizes", [1])
-    planned = [Planned("", norm, x, f"{norm}-{x}") for norm in separate["norm"].unique() for x in values]
+    cells = zip(separate["norm"], separate[axis.column], separate["id"], strict=True)
+    planned = [Planned("", norm, float(x), cell) for norm, x, cell in cells]
     return Results(
         sweeps=(Sweep(Path(), plan, "table"),),
         variants=Variants(None, ("",)),

@@ -159,6 +159,14 @@ def test_marks_and_seeds_of_a_sweep_of_one_size_stand_apart(sweep, statistics: t
     assert min(np.diff(sorted(places))) > 15
 
 
+def test_labels_of_a_sweep_of_one_size_point_at_no_place_where_no_mark_is(sweep) -> None:
+    norms = ("bn", "brn", "mabn", "bn_frozen", "ln", "in", "gn")
+    figure, _ = drawn(sweep(norms=norms, batch_sizes=(2,), seeds=SEEDS))
+    leaders = [text for text in figure.axes[-1].texts if not text.get_text()]
+    assert len(leaders) == len(norms)
+    assert {text.xycoords[0] for text in leaders} == {"axes fraction"}
+
+
 def test_bars_that_leave_the_frame_end_in_an_arrow(sweep) -> None:
     path = sweep(
         norms=("bn",),
